@@ -1,0 +1,60 @@
+"""The one root of every error that clipfold raises on purpose."""
+
+from topics.reasons import FallbackReason, MixFailure
+
+
+class ClipfoldError(Exception):
+    """Something went wrong that clipfold knows how to name.
+
+    Attributes:
+        stage: where it happened, such as `probe`, `cut`, `verify`, `join`, `config`.
+        reason: a code of a closed set that events, metrics and SQL count by, when there is one.
+        retryable: whether the same thing may succeed when it is simply tried again.
+    """
+
+    stage = "clipfold"
+    retryable = False
+    reason: str | None = None
+
+
+class SourceError(ClipfoldError):
+    """A candidate could not be had or cut; the line falls through to its next one."""
+
+    def __init__(self, reason: FallbackReason, message: str, *, stage: str, retryable: bool = False) -> None:
+        super().__init__(message)
+        self.reason: FallbackReason = reason
+        self.stage = stage
+        self.retryable = retryable
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """Pickle with every attribute: these errors cross from the cutting processes."""
+        return _source_error, (self.reason, str(self), self.stage, self.retryable)
+
+
+def _source_error(reason: FallbackReason, message: str, stage: str, retryable: bool) -> SourceError:  # noqa: FBT001
+    return SourceError(reason, message, stage=stage, retryable=retryable)
+
+
+class MixError(ClipfoldError):
+    """The mix as a whole cannot be made; it ends as `mix-failed`."""
+
+    stage = "join"
+
+    def __init__(self, reason: MixFailure, message: str) -> None:
+        super().__init__(message)
+        self.reason: MixFailure = reason
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return type(self), (self.reason, str(self))
+
+
+class OwnFaultError(ClipfoldError):
+    """A fault of our own side (disk full, Kafka away): the work waits and is tried again, never a placeholder."""
+
+    retryable = True
+
+
+class UsageError(ClipfoldError):
+    """The user asked for something that cannot be; the message says what to type instead."""
+
+    stage = "usage"

@@ -1,0 +1,68 @@
+"""Identities that a redelivery makes again: every id here is a pure function of its cause."""
+
+import re
+from dataclasses import dataclass
+from typing import Annotated, Self
+from uuid import UUID, uuid5
+
+from pydantic import Field
+
+NAMESPACE = UUID("5d0c4f0e-9a3f-5b53-8f0e-3f1c1f6a7c11")
+"""Root of all derived ids. Changing it would make every redelivery look new."""
+
+MIX_ID_PATTERN = r"^[a-z0-9][a-z0-9-]{0,63}$"
+MixId = Annotated[str, Field(pattern=MIX_ID_PATTERN, description="id of the mix")]
+TraceId = Annotated[str, Field(pattern=r"^[0-9a-f]{32}$", description="W3C trace id, 32 hex digits")]
+
+_MIX_ID = re.compile(MIX_ID_PATTERN)
+_TRACEPARENT = re.compile(r"^[0-9a-f]{2}-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}")
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class RecordRef:
+    """Where a record stands in Kafka; written `topic/partition/offset`."""
+
+    topic: str
+    partition: int
+    offset: int
+
+    def __str__(self) -> str:
+        return f"{self.topic}/{self.partition}/{self.offset}"
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read `topic/partition/offset`.
+
+        Raises:
+            ValueError: it is not of that form.
+        """
+        topic, partition, offset = text.rsplit("/", 2)
+        return cls(topic, int(partition), int(offset))
+
+
+def is_mix_id(text: str) -> bool:
+    """Whether `text` may name a mix."""
+    return _MIX_ID.fullmatch(text) is not None
+
+
+def derived_id(*cause: object) -> str:
+    """The uuid5 of a cause: equal causes give equal ids, so a redelivery makes the same event again."""
+    return str(uuid5(NAMESPACE, "\x1f".join(str(part) for part in cause)))
+
+
+def minted_mix_id(ref: RecordRef) -> str:
+    """A mix id for a request that names none, from where it stands in Kafka."""
+    return f"mix-{derived_id('mix', ref)}"
+
+
+def trace_id_of(traceparent: str | None, ref: RecordRef) -> str:
+    """The trace a record belongs to: its W3C `traceparent`'s, else one minted from where it stands."""
+    match = _TRACEPARENT.match(traceparent or "")
+    if match and match[1].strip("0"):
+        return match[1]
+    return derived_id("trace", ref).replace("-", "")
+
+
+def traceparent(trace_id: str, event_id: str) -> str:
+    """The W3C `traceparent` that a record sent on behalf of `trace_id` carries: version 00, sampled."""
+    return f"00-{trace_id}-{event_id.replace('-', '')[:16]}-01"

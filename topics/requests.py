@@ -1,0 +1,110 @@
+"""What users ask, as records of `mix-requests`: make a mix, cancel one, revise one.
+
+Strict where it can be: an unknown field is an error, since a misspelt option must not be ignored.
+"""
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from topics.ids import MixId
+from topics.profile import RenderProfile
+
+DAY_MS = 86_400_000
+"""Longest time on any clock here: nobody makes a music video of more than a day, but a typo does."""
+
+MAX_LINES = 10_000
+
+Milliseconds = Annotated[int, Field(ge=0, le=DAY_MS)]
+Name = Annotated[str, Field(min_length=1, max_length=256)]
+Uri = Annotated[str, Field(min_length=1, max_length=4096, pattern=r"^[^\x00-\x1f]+$")]
+
+
+class _Request(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class Song(_Request):
+    """The sound of the mix."""
+
+    uri: Uri
+    offset_ms: Annotated[int, Field(ge=-DAY_MS, le=DAY_MS)] = Field(
+        0, description="picture time of its first sample; below 0 cuts that much off its head"
+    )
+
+
+class Gaps(_Request):
+    """What is seen between lines."""
+
+    policy: Literal["extend", "black"] = Field("extend", description="a clip runs on, or black at once")
+    max_extend_ms: Milliseconds = Field(4000, description="a clip runs on for at most so long")
+
+
+class Subtitles(_Request):
+    """Lyrics on the picture or beside it."""
+
+    burn_in: bool = False
+    sidecar: tuple[Literal["srt", "vtt"], ...] = ()
+
+
+class Candidate(_Request):
+    """A span of a source video that could illustrate a line. The cut starts at `start_ms`."""
+
+    video_id: Name
+    uri: Uri
+    start_ms: Milliseconds
+    end_ms: Milliseconds | None = Field(None, description="a hint, never checked against the source")
+    rank: int | None = None
+    score: Annotated[float, Field(allow_inf_nan=False)] | None = None
+
+
+class Line(_Request):
+    """One lyric line on the picture's clock, span `[start_ms, end_ms)`."""
+
+    line_id: Annotated[str, Field(min_length=1, max_length=64)] | None = Field(
+        None, description="unique; its position from 1 when absent"
+    )
+    text: Annotated[str, Field(max_length=10_000)] = ""
+    start_ms: Milliseconds
+    end_ms: Milliseconds
+    candidates: tuple[Candidate, ...] = Field((), description="tried in the order given")
+
+
+class MixRequest(_Request):
+    """Make a music video of these lines over this song."""
+
+    type: Literal["mix-request"] = "mix-request"
+    mix_id: MixId | None = None
+    priority: Annotated[int, Field(ge=0, le=9)] = Field(5, description="9 is the most urgent")
+    song: Song | None = None
+    profile: RenderProfile = Field(default_factory=RenderProfile)
+    gaps: Gaps = Field(default_factory=Gaps)
+    subtitles: Subtitles = Field(default_factory=Subtitles)
+    lines: Annotated[tuple[Line, ...], Field(min_length=1, max_length=MAX_LINES)]
+
+
+class MixCancel(_Request):
+    """Stop a mix that has not ended."""
+
+    type: Literal["mix-cancel"]
+    mix_id: MixId | None = None
+
+
+class MixRevise(_Request):
+    """Change or add lines of an accepted mix, by `line_id`; all else stays as it was."""
+
+    type: Literal["mix-revise"]
+    mix_id: MixId | None = None
+    priority: Annotated[int, Field(ge=0, le=9)] | None = None
+    song: Song | None = None
+    gaps: Gaps | None = None
+    subtitles: Subtitles | None = None
+    lines: Annotated[tuple[Line, ...], Field(max_length=MAX_LINES)] = ()
+
+
+type_of_request: dict[str, type[MixRequest | MixCancel | MixRevise]] = {
+    "mix-request": MixRequest,
+    "mix-cancel": MixCancel,
+    "mix-revise": MixRevise,
+}
+"""The model of each value of `type`; a request without `type` is a `mix-request`."""

@@ -1,1 +1,1 @@
-"""x"""
+"""The program: settings, the domain, and the roles that run it."""

@@ -16,6 +16,7 @@ class PastAttempt(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore")
 
     video_id: str
+    candidate_index: int
     reason: FallbackReason
     error: str
 

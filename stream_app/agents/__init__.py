@@ -1,1 +1,1 @@
-"""x"""
+"""The thin edges: parse a record, decide, send."""

@@ -49,7 +49,7 @@ class MixError(ClipfoldError):
 
 
 class OwnFaultError(ClipfoldError):
-    """A fault of our own side (disk full, Kafka away): the work waits and is tried again, never a placeholder."""
+    """A fault of our own side (disk full, Kafka away): the work waits and is retried, never a placeholder."""
 
     retryable = True
 

@@ -1,1 +1,1 @@
-"""x"""
+"""Everything about talking to Kafka: clients, topics, reading as a group, and the embedded broker."""

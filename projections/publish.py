@@ -1,0 +1,121 @@
+"""Publish the private file as a snapshot that anyone may open at any time.
+
+1. Roll up what was folded, and note in the file how far it goes.
+2. `CHECKPOINT`, and see that it left no WAL: else the copy would lack what was committed.
+3. Copy the file to a temporary name beside the snapshot, read-only, and fsync it.
+4. Remove a stale WAL of the snapshot: one left by a user who wrote to an older one would break every reader.
+5. Rename. Whoever has the old snapshot open goes on reading the old one.
+"""
+
+import errno
+import os
+import shutil
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+from projections.fold import Place, positions
+from projections.store import Store
+from stream_app.clock import Clock, now_ms
+from stream_app.domain.errors import OwnFaultError
+
+COST_SHARE = 20
+"""Publishing takes at most one part in so many of the time."""
+
+_COPY_CHUNK = 2**30
+_NOT_IN_KERNEL = {errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP}
+"""What the kernel says when it cannot copy between these two files by itself."""
+
+
+class Publisher:
+    """Makes snapshots of `store` at `target`, not more often than is worth it."""
+
+    def __init__(
+        self, store: Store, target: Path, *, min_interval_s: float = 0.5, clock: Clock = now_ms
+    ) -> None:
+        self.target = target
+        self.dirty = True  # the file may hold what was folded and never published
+        self._store = store
+        self._min_interval_s = min_interval_s
+        self._clock = clock
+        self._next_at = 0.0
+
+    @property
+    def due(self) -> bool:
+        """Whether there is something new to show and it is time to."""
+        return self.dirty and time.monotonic() >= self._next_at
+
+    def publish(self, ends: Mapping[Place, int] | None = None) -> None:
+        """Make a snapshot of all that was folded; `ends` are the partitions' ends as far as they are known.
+
+        Raises:
+            duckdb.Error, OSError, OwnFaultError: the snapshot that stood there before still stands.
+        """
+        started = time.monotonic()
+        self._store.roll_up()
+        _note_positions(self._store, ends or {}, self._clock())
+        _checkpoint(self._store)
+        _replace(self._store.path, self.target)
+        self.dirty = False
+        ended = time.monotonic()
+        self._next_at = ended + max(self._min_interval_s, COST_SHARE * (ended - started))
+
+
+def _note_positions(store: Store, ends: Mapping[Place, int], at_ms: int) -> None:
+    """Write `snapshot_info`. A partition with no record yet has its row too."""
+    known = positions(store.con)
+    store.con.begin()
+    store.con.execute("DELETE FROM snapshot_info")
+    for place in sorted(known.keys() | ends.keys()):
+        position = known.get(place, 0)
+        end = max(ends.get(place, 0), position)
+        store.con.execute(
+            "INSERT INTO snapshot_info VALUES (?, ?, ?, ?, ?, epoch_ms(?))",
+            [*place, position, end, end - position, at_ms],
+        )
+    store.con.commit()
+
+
+def _checkpoint(store: Store) -> None:
+    store.con.execute("CHECKPOINT")
+    if store.wal.exists() and store.wal.stat().st_size:
+        raise OwnFaultError(f"{store.wal} is still there after a checkpoint: {store.path} is not complete")
+
+
+def _replace(source: Path, target: Path) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    temporary = target.with_name(f".{target.name}.new")
+    temporary.unlink(missing_ok=True)
+    _copy(source, temporary)
+    target.with_name(f"{target.name}.wal").unlink(missing_ok=True)
+    temporary.replace(target)
+    _sync_folder(target.parent)
+
+
+def _copy(source: Path, target: Path) -> None:
+    """Copy inside the kernel: blocks are shared where the file system can, and nothing passes through Python."""
+    with source.open("rb") as read, open(target, "xb", opener=_read_only) as written:  # noqa: PTH123 - has an opener
+        left = os.fstat(read.fileno()).st_size
+        try:
+            while left > 0:
+                copied = os.copy_file_range(read.fileno(), written.fileno(), min(left, _COPY_CHUNK))
+                if not copied:
+                    raise OwnFaultError(f"{source} shrank while it was copied")
+                left -= copied
+        except OSError as error:
+            if error.errno not in _NOT_IN_KERNEL:
+                raise
+            shutil.copyfileobj(read, written)
+        os.fsync(written.fileno())
+
+
+def _read_only(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o444)
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,107 @@
+"""Intake: each record of `mix-requests` becomes facts and tasks, or a dead letter; nothing else leaves it."""
+
+from collections.abc import Callable
+
+import faust
+
+from stream_app.agents.mix_index import MixIndex
+from stream_app.clock import Clock
+from stream_app.domain.config import ConfigInForce
+from stream_app.domain.intake import Asked, decide, mix_id_of
+from stream_app.kafka.partitioning import home_partition
+from stream_app.kafka.record import Record
+from stream_app.kafka.writer import Writer
+from stream_app.telemetry import metrics
+from stream_app.telemetry.log import get_logger
+from topics.codec import Poison, Tombstone
+from topics.envelope import Opened, open_envelope
+from topics.ids import RecordRef
+from topics.registry import MIX_REQUESTS
+
+GROUP = "clipfold-intake"
+ORIGIN_HEADER = "clipfold-origin"
+"""Where a request first stood, on its copy on the partition that its mix belongs to."""
+
+log = get_logger()
+
+
+class Intake:
+    """Decides on requests, one after the other for each partition."""
+
+    def __init__(
+        self, index: MixIndex, writer: Writer, config: Callable[[], ConfigInForce], clock: Clock
+    ) -> None:
+        self._index = index
+        self._writer = writer
+        self._config = config
+        self._clock = clock
+
+    async def handle(self, record: Record) -> None:
+        """Take one request to its end. Never raises: Faust would count a raised record as done."""
+        try:
+            await self._handle(record)
+        except Exception as error:
+            log.exception("intake.failed", record=str(record.ref))
+            why = Poison(f"{type(error).__name__}: {error}", stage="intake")
+            await self._writer.put_aside(record, why, GROUP)
+
+    async def _handle(self, record: Record) -> None:
+        opened = open_envelope(record.value, record.headers)
+        if isinstance(opened, Tombstone):
+            opened = Poison("the record has no value")
+        if isinstance(opened, Poison):
+            await self._writer.put_aside(record, opened, GROUP)
+            return
+        origin = RecordRef.parse(record.header(ORIGIN_HEADER) or str(record.ref))
+        mix_id = mix_id_of(opened.data, record.key, origin)
+        home = home_partition(mix_id)
+        if home != record.ref.partition:
+            await self._forward(record, mix_id, home)
+        else:
+            await self._decide(record, opened, origin, mix_id)
+
+    async def _forward(self, record: Record, mix_id: str, home: int) -> None:
+        """Move a request to where its mix belongs: the sender's key or partitioner led elsewhere."""
+        headers = [*record.headers, (ORIGIN_HEADER, str(record.ref).encode())]
+        await self._writer.send(
+            MIX_REQUESTS.name,
+            mix_id.encode(),
+            record.value,
+            headers,
+            partition=home,
+            timestamp_ms=record.timestamp_ms,
+        )
+
+    async def _decide(self, record: Record, opened: Opened, origin: RecordRef, mix_id: str) -> None:
+        asked = Asked(opened.data, origin, record.timestamp_ms, mix_id, opened.traceparent)
+        known = await self._index.get(record.ref.partition, mix_id)
+        decision = decide(asked, known, config_version=self._config().version, now_ms=self._clock())
+        for event in decision.events:
+            await self._writer.send_event(event)
+            log.info(
+                "intake.decided",
+                result=decision.result,
+                mix_id=mix_id,
+                trace_id=event.trace_id,
+                request=str(origin),
+            )
+        await self._writer.send_tasks(decision.tasks)
+        metrics.REQUESTS.labels(decision.result).inc()
+
+
+def declare_intake(app: faust.App, intake: Intake) -> None:
+    """Have Faust hand each record of `mix-requests` to `intake`, one at a time."""
+    topic = app.topic(
+        MIX_REQUESTS.name,
+        key_type=bytes,
+        value_type=bytes,
+        key_serializer="raw",
+        value_serializer="raw",
+        allow_empty=True,
+        partitions=MIX_REQUESTS.partitions,
+    )
+
+    @app.agent(topic, name="intake")
+    async def intake_agent(requests: faust.StreamT[bytes]) -> None:
+        async for event in requests.events():
+            await intake.handle(Record.of_faust(event.message))

@@ -1,0 +1,145 @@
+"""The composition root: what each role is made of, and how its parts run and stop together."""
+
+import asyncio
+import os
+import signal
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+
+import faust
+from prometheus_client import start_http_server
+
+from stream_app.agents.intake import GROUP as INTAKE_GROUP
+from stream_app.agents.intake import Intake, declare_intake
+from stream_app.agents.mix_index import MixIndex
+from stream_app.assembly.job_dir import JobDirs
+from stream_app.assembly.joiner import Joiner
+from stream_app.assembly.service import GROUP as ASSEMBLER_GROUP
+from stream_app.assembly.service import Assembler
+from stream_app.clock import now_ms
+from stream_app.cutting.attempt import AttemptRunner
+from stream_app.cutting.pool import CutterPool
+from stream_app.cutting.service import GROUP as CUTTER_GROUP
+from stream_app.cutting.service import WINDOW, Cutter
+from stream_app.domain.errors import UsageError
+from stream_app.kafka.faust_app import make_faust_app, run_faust
+from stream_app.kafka.group_reader import GroupReader
+from stream_app.kafka.render_config import RenderConfigReader
+from stream_app.kafka.topology import create_topics
+from stream_app.kafka.writer import Writer
+from stream_app.settings import Settings
+from stream_app.telemetry.log import get_logger
+from topics.registry import CLIP_TASKS, MIX_EVENTS
+
+METRICS_HOST = "127.0.0.1"
+
+log = get_logger()
+
+
+async def run_worker(settings: Settings, stop: asyncio.Event) -> None:
+    """Intake, cutter and assembler in one process, until `stop`; then what runs is drained.
+
+    Raises:
+        TopologyError: the topics in Kafka are not as declared.
+        UsageError: a setting cannot be used.
+        ClipfoldError: a part ended by itself; end the process and start it again.
+    """
+    worker = settings.worker_id or f"{socket.gethostname()}-{os.getpid()}"
+    await create_topics(settings)
+    port = serve_metrics(settings)
+    config = RenderConfigReader(settings)
+    async with _writer(settings, "worker") as writer, _pool(settings) as pool, asyncio.TaskGroup() as parts:
+        parts.create_task(config.run(stop), name="render-config")
+        await config.ready.wait()
+        runner = AttemptRunner(
+            settings, writer, pool, config=lambda: config.current, clock=now_ms, worker=worker
+        )
+        cutter = Cutter(
+            runner,
+            writer,
+            config=lambda: config.current,
+            clock=now_ms,
+            drain_timeout_ms=settings.drain_timeout_ms,
+        )
+
+        def obey_config() -> None:
+            pool.resize(config.current.config.max_parallelism)
+            cutter.wake()
+
+        obey_config()
+        config.on_change = obey_config
+        assembler = Assembler(
+            Joiner(settings, now_ms), writer, JobDirs(settings.render_tmp_dir, keep=settings.keep_tmp)
+        )
+        index = MixIndex(settings)
+        faust_app = make_faust_app(settings, INTAKE_GROUP)
+        declare_intake(faust_app, Intake(index, writer, lambda: config.current, now_ms))
+        cutter_reader = GroupReader(settings, CLIP_TASKS, CUTTER_GROUP, cutter, window=WINDOW)
+        assembler_reader = GroupReader(settings, MIX_EVENTS, ASSEMBLER_GROUP, assembler, window=None)
+        parts.create_task(cutter.run(stop), name="scheduler")
+        parts.create_task(cutter_reader.run(stop), name=CUTTER_GROUP)
+        parts.create_task(assembler_reader.run(stop), name=ASSEMBLER_GROUP)
+        parts.create_task(_run_intake(faust_app, index, stop), name=INTAKE_GROUP)
+        log.info("render_worker.started", worker=worker, metrics_port=port)
+    log.info("render_worker.stopped", worker=worker)
+
+
+def serve_metrics(settings: Settings) -> int:
+    """Serve `/metrics` on loopback; returns the port.
+
+    Without a port of the user's own choice, a second worker on the machine takes any free one.
+
+    Raises:
+        UsageError: the port that was asked for is taken.
+    """
+    try:
+        server, _ = start_http_server(settings.metrics_port, METRICS_HOST)
+    except OSError as error:
+        if "metrics_port" in settings.model_fields_set:
+            raise UsageError(
+                f"RENDER_METRICS_PORT={settings.metrics_port} cannot be used: {error.strerror}; 0 takes any"
+            ) from error
+        server, _ = start_http_server(0, METRICS_HOST)
+    return server.server_port
+
+
+@asynccontextmanager
+async def stop_on_signals() -> AsyncIterator[asyncio.Event]:
+    """An event that SIGTERM or SIGINT sets."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    try:
+        yield stop
+    finally:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.remove_signal_handler(number)
+
+
+async def _run_intake(faust_app: faust.App, index: MixIndex, stop: asyncio.Event) -> None:
+    try:
+        await run_faust(faust_app, stop)
+    finally:
+        await index.close()
+
+
+@asynccontextmanager
+async def _writer(settings: Settings, role: str) -> AsyncIterator[Writer]:
+    writer = Writer(settings, role)
+    await writer.start()
+    try:
+        yield writer
+    finally:
+        with suppress(TimeoutError):
+            await writer.stop()
+
+
+@asynccontextmanager
+async def _pool(settings: Settings) -> AsyncIterator[CutterPool]:
+    pool = CutterPool(settings.clip_concurrency, settings.clips_dir)
+    try:
+        yield pool
+    finally:
+        await pool.close()

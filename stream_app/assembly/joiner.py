@@ -1,0 +1,122 @@
+"""From a mix whose lines all have their outcome to the event that ends it."""
+
+import asyncio
+import time
+from collections.abc import Iterator
+
+from stream_app.assembly.order import Assembled, AssembleOrder, Lyric, Part
+from stream_app.assembly.runner import run_assembly
+from stream_app.clock import Clock
+from stream_app.domain.errors import MixError, OwnFaultError
+from stream_app.domain.mix import Mix
+from stream_app.domain.plan import timeline
+from stream_app.file_uri import path_of
+from stream_app.settings import Settings
+from stream_app.telemetry import metrics
+from stream_app.telemetry.log import get_logger
+from topics.events import ClipCompleted, ClipOutcome, MixAccepted, MixFailed, MixRendered
+from topics.ids import RecordRef, derived_id
+
+OWN_FAULT_WAIT_S = 2.0
+
+log = get_logger()
+
+
+class Joiner:
+    """Joins each mix in a process of its own."""
+
+    def __init__(self, settings: Settings, clock: Clock) -> None:
+        self._settings = settings
+        self._clock = clock
+
+    async def join(self, mix: Mix, cause: RecordRef) -> MixRendered | MixFailed:
+        """Make the video of a mix that is ready; `cause` is the record that made it so.
+
+        A fault of our own side (disk, memory) is waited out, however long it takes.
+        """
+        accepted = mix.accepted
+        if accepted is None:
+            raise ValueError("only an accepted mix can be joined")
+        order = assemble_order(mix, accepted, self._settings)
+        while True:
+            try:
+                return self._rendered(mix, accepted, cause, await self._assemble(order))
+            except MixError as error:
+                return self._failed(accepted, cause, error)
+            except OwnFaultError as error:
+                log.exception(
+                    "render_worker.paused",
+                    mix_id=accepted.mix_id,
+                    trace_id=accepted.trace_id,
+                    error=str(error),
+                )
+                await asyncio.sleep(OWN_FAULT_WAIT_S)
+
+    async def _assemble(self, order: AssembleOrder) -> Assembled:
+        started = time.monotonic()
+        assembled = await run_assembly(order, timeout_s=self._settings.join_timeout_ms / 1000)
+        metrics.JOIN_DURATION_MS.observe((time.monotonic() - started) * 1000)
+        return assembled
+
+    def _rendered(
+        self, mix: Mix, accepted: MixAccepted, cause: RecordRef, assembled: Assembled
+    ) -> MixRendered:
+        return MixRendered(
+            event_id=derived_id("mix-rendered", accepted.event_id),
+            mix_id=accepted.mix_id,
+            trace_id=accepted.trace_id,
+            caused_by=str(cause),
+            at_ms=self._clock(),
+            revision=accepted.revision,
+            uri=assembled.path.resolve().as_uri(),
+            sha256=assembled.sha256,
+            bytes=assembled.bytes,
+            frames=assembled.frames,
+            duration_ms=assembled.duration_ms,
+            clip_stats=mix.stats(),
+        )
+
+    def _failed(self, accepted: MixAccepted, cause: RecordRef, error: MixError) -> MixFailed:
+        return MixFailed(
+            event_id=derived_id("mix-failed", accepted.event_id),
+            mix_id=accepted.mix_id,
+            trace_id=accepted.trace_id,
+            caused_by=str(cause),
+            at_ms=self._clock(),
+            reason=error.reason,
+            message=str(error),
+        )
+
+
+def assemble_order(mix: Mix, accepted: MixAccepted, settings: Settings) -> AssembleOrder:
+    """What to join: every clip at its place, black between them, and the song."""
+    return AssembleOrder(
+        mix_id=accepted.mix_id,
+        revision=accepted.revision,
+        profile=accepted.profile,
+        parts=tuple(_parts(mix, accepted)),
+        song=accepted.song,
+        lyrics=tuple(
+            Lyric(text=line.text, start_ms=line.start_ms, end_ms=line.end_ms) for line in accepted.lines
+        ),
+        sidecars=accepted.subtitles.sidecar,
+        mixes_dir=settings.mixes_dir,
+        media_roots=settings.media_roots,
+    )
+
+
+def _parts(mix: Mix, accepted: MixAccepted) -> Iterator[Part]:
+    for span in timeline(accepted.lines, accepted.total_frames):
+        if span.line is None:
+            yield Part(kind="filler", frames=span.frames)
+        else:
+            yield _part(mix.outcomes[span.line.clip_task_id])
+
+
+def _part(outcome: ClipOutcome) -> Part:
+    return Part(
+        kind="clip" if isinstance(outcome, ClipCompleted) else "placeholder",
+        frames=outcome.frames,
+        path=path_of(outcome.uri),
+        sha256=outcome.sha256,
+    )

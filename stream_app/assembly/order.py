@@ -1,0 +1,77 @@
+"""The order to assemble one mix, and what comes of it; both cross a process border as JSON."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from topics.events import Sha256
+from topics.ids import MixId
+from topics.profile import RenderProfile
+from topics.requests import Song
+
+Sidecar = Literal["srt", "vtt"]
+
+
+class _Message(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Part(_Message):
+    """A run of frames of the video: a clip of the store, or black, which is made here."""
+
+    kind: Literal["clip", "placeholder", "filler"]
+    frames: Annotated[int, Field(ge=1)]
+    path: Path | None = Field(None, description="the clip; none for a filler")
+    sha256: Sha256 | None = Field(None, description="of the clip's file; none for a filler")
+
+    @model_validator(mode="after")
+    def _has_a_file_unless_black(self) -> "Part":
+        missing = {self.path is None, self.sha256 is None}
+        if missing != {self.kind == "filler"}:
+            raise ValueError("a filler has no file, every other part has a path and its sha256")
+        return self
+
+
+class Lyric(_Message):
+    """The text of one line and when it is sung, in ms of the picture's clock."""
+
+    text: str
+    start_ms: int
+    end_ms: int
+
+
+class AssembleOrder(_Message):
+    """Everything that is needed to assemble one revision of a mix."""
+
+    mix_id: MixId
+    revision: Annotated[int, Field(ge=1)]
+    profile: RenderProfile
+    parts: Annotated[tuple[Part, ...], Field(min_length=1)] = Field(
+        description="in order, without holes, from frame 0 to the last line's end; the outro is added"
+    )
+    song: Song | None = None
+    lyrics: tuple[Lyric, ...] = ()
+    sidecars: tuple[Sidecar, ...] = ()
+    mixes_dir: Path = Field(description="where finished mixes lie, such as artifacts/mixes")
+    media_roots: tuple[Path, ...] = Field((), description="folders that a song may lie in")
+
+    @property
+    def out_dir(self) -> Path:
+        """Where this revision's files lie."""
+        return self.mixes_dir / self.mix_id / f"r{self.revision}"
+
+    @property
+    def frames(self) -> int:
+        """Frames to the last line's end."""
+        return sum(part.frames for part in self.parts)
+
+
+class Assembled(_Message):
+    """The finished video, verified and under its final name."""
+
+    path: Path
+    sha256: Sha256
+    bytes: int
+    frames: int
+    duration_ms: int

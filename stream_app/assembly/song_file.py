@@ -1,0 +1,153 @@
+"""Find the song of a mix and learn how long it really sounds."""
+
+import stat
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+import av
+
+from stream_app.domain.errors import MixError
+from topics.reasons import MixFailure
+
+FORMATS = "wav,w64,aiff,caf,mp3,aac,flac,ogg,mov,matroska,mpegts,mpeg,avi,flv,ac3,eac3,asf"
+"""Containers a song may come in. No playlist is among them: those can name other files."""
+
+ADTS_PRIMING = 1024
+"""Samples of encoder delay at the head of raw AAC, which has no place to say so (one AAC frame)."""
+
+MAX_PADDING = 2048
+"""Samples of silence that may fill up an encoder's last frame (two AAC frames, or one of HE-AAC)."""
+
+MAX_BAD_PACKETS_PERCENT = 1
+"""MP3s often begin or end with tags that do not decode; more than this is damage that would be heard."""
+
+MAX_MISSING_S = 1
+"""A song that ends so much before the length its own header states was cut off on its way here."""
+
+_STATES_ITS_LENGTH = ("flac", "mov")
+"""Containers whose stated length is exact; of the others it is an estimate from the size or the last time."""
+
+
+@dataclass(frozen=True, slots=True)
+class SongFile:
+    """A song that decodes.
+
+    Attributes:
+        path: where it is, links resolved.
+        length: seconds from its first decoded sample to its last, exactly.
+        priming: samples at its head, at its own rate, that are no part of the song.
+    """
+
+    path: Path
+    length: Fraction
+    priming: int
+
+    @property
+    def length_ms(self) -> int:
+        """Its length in ms, half up."""
+        return (2000 * self.length.numerator + self.length.denominator) // (2 * self.length.denominator)
+
+
+def locate_song(uri: str, roots: Sequence[Path]) -> Path:
+    """The regular file that `uri` names, links resolved, under one of `roots`.
+
+    Raises:
+        MixError: `song_unavailable` when there is none, it lies elsewhere, or it would have to be fetched.
+    """
+    parts = urlsplit(uri)
+    scheme = parts.scheme.lower()
+    if scheme in ("http", "https"):
+        raise _unavailable(uri, "is not fetched yet: songs over http(s) have to be downloaded first")
+    if scheme == "file" and uri[len("file:") :].startswith("///"):
+        tried = [Path(unquote(uri[len("file://") :]))]
+    elif scheme == "" and not uri.startswith("/"):
+        tried = [root / uri for root in roots]
+    else:
+        raise _unavailable(uri, "is neither file:///absolute nor a relative path")
+    inside = [root.resolve() for root in roots]
+    for path in tried:
+        found = _regular_file(path)
+        if found is not None and any(found.is_relative_to(root) for root in inside):
+            return found
+    raise _unavailable(uri, "is no readable file under " + ", ".join(str(root) for root in inside))
+
+
+def _regular_file(path: Path) -> Path | None:
+    try:
+        found = path.resolve(strict=True)
+        return found if stat.S_ISREG(found.stat().st_mode) else None
+    except (OSError, ValueError, RuntimeError):
+        # ValueError: a NUL in the path; RuntimeError: links in a circle.
+        return None
+
+
+def measure_song(path: Path) -> SongFile:
+    """Decode the first audio stream of `path` to its end.
+
+    Raises:
+        MixError: `song_invalid` when it has no audio or too much of it does not decode; `song_unavailable`
+            when it may not be read.
+    """
+    try:
+        with av.open(path, options={"protocol_whitelist": "file", "format_whitelist": FORMATS}) as source:
+            if not source.streams.audio:
+                raise _invalid(path, "has no audio stream")
+            stream = source.streams.audio[0]
+            is_adts = stream.codec_context.name == "aac" and source.format.name in ("aac", "mpegts")
+            priming = ADTS_PRIMING if is_adts else 0
+            samples, packets, bad = _decode(source, stream)
+            stated = _stated_length(source, stream)
+    except av.FFmpegError as error:
+        if isinstance(error, PermissionError | FileNotFoundError):
+            raise MixError(MixFailure.SONG_UNAVAILABLE, f"song {path} cannot be read: {error}") from error
+        raise _invalid(path, f"does not decode: {error}") from error
+    if not samples or bad * 100 > packets * MAX_BAD_PACKETS_PERCENT:
+        raise _invalid(path, f"does not decode: {bad} of {packets} packets are bad")
+    length = sum((Fraction(count, rate) for rate, count in samples.items()), Fraction())
+    if stated is not None:
+        length = _without_padding(path, length, stated, rate=next(iter(samples)))
+    length -= Fraction(priming, next(iter(samples)))
+    return SongFile(path, max(length, Fraction()), priming)
+
+
+def _without_padding(path: Path, length: Fraction, stated: Fraction, *, rate: int) -> Fraction:
+    """The decoded length, less what the header says is only there to fill the last frame.
+
+    ffmpeg's own decoding for the encoder leaves it out too, libavformat's older versions do not.
+    """
+    if length < stated - MAX_MISSING_S:
+        raise _invalid(path, f"is cut off: it states {float(stated):.1f} s and has {float(length):.1f} s")
+    return stated if stated < length < stated + Fraction(MAX_PADDING, rate) else length
+
+
+def _decode(source: av.container.InputContainer, stream: av.AudioStream) -> tuple[Counter[int], int, int]:
+    """Samples by sample rate, packets, and packets that did not decode."""
+    samples: Counter[int] = Counter()
+    packets = bad = 0
+    for packet in source.demux(stream):
+        packets += 1
+        try:
+            for frame in packet.decode():
+                samples[frame.sample_rate] += frame.samples
+        except (av.error.InvalidDataError, av.error.EOFError):
+            bad += 1
+    return samples, packets, bad
+
+
+def _stated_length(source: av.container.InputContainer, stream: av.AudioStream) -> Fraction | None:
+    exact = any(name in _STATES_ITS_LENGTH for name in source.format.name.split(","))
+    if not exact or stream.duration is None or stream.time_base is None:
+        return None
+    return stream.duration * stream.time_base
+
+
+def _unavailable(uri: str, what: str) -> MixError:
+    return MixError(MixFailure.SONG_UNAVAILABLE, f"song {uri} {what}")
+
+
+def _invalid(path: Path, what: str) -> MixError:
+    return MixError(MixFailure.SONG_INVALID, f"song {path} {what}")

@@ -1,0 +1,170 @@
+"""The content-addressed store of clips: `clips/<sha256>.mp4`, never half written, never changed.
+
+Every step can be cut off by a crash: a clip is made under a temporary name on the same file system, forced
+to disk and only then given its name. A recipe (what would be made) remembers which clip came out, so that
+the same recipe is never cut twice; the memory is a cache and is not believed when the clip is not there.
+"""
+
+import errno
+import hashlib
+import json
+import os
+import secrets
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from stream_app.domain.errors import OwnFaultError
+
+STALE_AFTER_S = 3600
+"""Temporary files of a living process are younger: no clip may take an hour (`clip_timeout_ms` ends it)."""
+
+_CHUNK = 1 << 20
+
+
+@dataclass(frozen=True)
+class StoredClip:
+    """A clip in the store: its hash, where it lies, and its size in bytes."""
+
+    sha256: str
+    path: Path
+    bytes: int
+
+
+class ClipStore:
+    """Clips by content, shared by any number of processes on one file system.
+
+    Args:
+        root: the folder `clips`; made when it is not there.
+
+    Raises:
+        OwnFaultError: from every method, when our disk is full or not ours to write.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self._recipes = root / "recipes"
+        self._temporary = root / ".tmp"
+        with _own_disk(root):
+            self._recipes.mkdir(parents=True, exist_ok=True)
+            self._temporary.mkdir(exist_ok=True)
+
+    def temporary(self, suffix: str = ".mp4") -> Path:
+        """A fresh name to make a file under; it carries our pid, so that others know whose it is."""
+        return self._temporary / f"{os.getpid()}-{secrets.token_hex(8)}{suffix}"
+
+    def put(self, made: Path) -> StoredClip:
+        """Move a finished file into the store; the same content twice is one clip."""
+        with _own_disk(made):
+            digest, size = _settle(made)
+            final = self.root / f"{digest}.mp4"
+            made.replace(final)
+            _sync_folder(self.root)
+        return StoredClip(digest, final, size)
+
+    def remember(self, recipe: str, clip: StoredClip, facts: Mapping[str, int | str | None]) -> None:
+        """Note that `recipe` made `clip`, with `facts` to repeat when it is recalled."""
+        record = {"sha256": clip.sha256, "bytes": clip.bytes, "facts": dict(facts)}
+        draft = self.temporary(".json")
+        with _own_disk(draft):
+            # Not forced to disk: what a crash leaves of it does not read as JSON, and is then forgotten.
+            draft.write_text(json.dumps(record))
+            draft.replace(self._recipes / f"{recipe}.json")
+
+    def recall(self, recipe: str) -> tuple[StoredClip, dict[str, int | str | None]] | None:
+        """The clip that `recipe` made before and its facts, if the very same bytes are still there."""
+        try:
+            record = json.loads((self._recipes / f"{recipe}.json").read_bytes())
+            digest, size, facts = str(record["sha256"]), int(record["bytes"]), dict(record["facts"])
+            path = self.root / f"{digest}.mp4"
+            if path.stat().st_size != size or _hash(path) != (digest, size):
+                return None
+        except (FileNotFoundError, ValueError, KeyError, TypeError):
+            return None
+        except OSError as error:
+            raise _own_fault(self._recipes, error) from error
+        return StoredClip(digest, path, size), facts
+
+    def sweep(self) -> int:
+        """Remove temporary files of processes that are gone, or that are stale; how many were removed.
+
+        Pids are reused and may be of another machine on a shared disk, so a file is only taken when it is
+        stale, or when its pid is of no process here and it has not been written to for a minute.
+        """
+        removed = 0
+        with _own_disk(self._temporary):
+            for path in self._temporary.iterdir():
+                if _is_stale(path):
+                    path.unlink(missing_ok=True)
+                    removed += 1
+        return removed
+
+    def discard_of(self, pid: int) -> None:
+        """Remove the temporary files of a process that was seen to end."""
+        with _own_disk(self._temporary):
+            for path in self._temporary.glob(f"{pid}-*"):
+                path.unlink(missing_ok=True)
+
+
+def _is_stale(path: Path) -> bool:
+    try:
+        age = time.time() - path.stat().st_mtime
+    except FileNotFoundError:
+        return False
+    if age > STALE_AFTER_S:
+        return True
+    pid = path.name.partition("-")[0]
+    return age > 60 and pid.isdigit() and not _alive(int(pid))  # noqa: PLR2004 - a minute, said in `sweep`
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def _hash(path: Path) -> tuple[str, int]:
+    """The SHA-256 and the size of a file."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while chunk := file.read(_CHUNK):
+            digest.update(chunk)
+        return digest.hexdigest(), file.tell()
+
+
+def _settle(path: Path) -> tuple[str, int]:
+    """Force a file to disk and take the right to write from it; its SHA-256 and size."""
+    with path.open("rb") as file:
+        os.fchmod(file.fileno(), 0o444)
+        os.fsync(file.fileno())
+    return _hash(path)
+
+
+def _sync_folder(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    except OSError as error:
+        # Some network file systems cannot: there the rename itself is what they promise.
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):
+            raise
+    finally:
+        os.close(handle)
+
+
+@contextmanager
+def _own_disk(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise _own_fault(path, error) from error
+
+
+def _own_fault(path: Path, error: OSError) -> OwnFaultError:
+    return OwnFaultError(f"cannot keep {path}: {error.strerror or error}; check the artifacts disk")

@@ -1,0 +1,192 @@
+"""One attempt: from the slot it takes to the event, acknowledged by Kafka, that says how it ended."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from stream_app.clock import Clock
+from stream_app.cutting.facts import Attempt, placeholder_inserted
+from stream_app.cutting.orders import CutOrder, PlaceholderOrder, CutResult
+from stream_app.cutting.pool import CutterPool
+from stream_app.cutting.sources import resolve_local
+from stream_app.domain.attempts import next_task
+from stream_app.domain.config import ConfigInForce
+from stream_app.domain.errors import OwnFaultError, SourceError
+from stream_app.kafka.writer import Writer
+from stream_app.settings import Settings
+from stream_app.telemetry import metrics
+from stream_app.telemetry.log import get_logger
+from topics.ids import RecordRef, derived_id
+from topics.reasons import FallbackReason
+from topics.requests import Candidate
+from topics.tasks import ClipTask, PastAttempt
+
+RETRIEVAL_REASONS = {
+    FallbackReason.CDN_ERROR,
+    FallbackReason.CDNS_UNREACHABLE,
+    FallbackReason.SOURCE_REFUSED,
+    FallbackReason.SOURCE_MISSING,
+    FallbackReason.SOURCE_INVALID,
+}
+"""Failures in which the source could not be had, apart from those in which it could not be cut."""
+
+log = get_logger()
+
+
+class AttemptRunner:
+    """Makes attempts for one worker. The config in force is read at the start of each."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        writer: Writer,
+        pool: CutterPool,
+        *,
+        config: Callable[[], ConfigInForce],
+        clock: Clock,
+        worker: str,
+    ) -> None:
+        self._roots = settings.media_roots
+        self._writer = writer
+        self._pool = pool
+        self._config = config
+        self._clock = clock
+        self._worker = worker
+
+    async def run(self, task: ClipTask, ref: RecordRef, slot: int) -> None:
+        """Try the task's candidate; when nothing is left to try, make the placeholder.
+
+        Returns when all that follows from the attempt is acknowledged.
+
+        Raises:
+            OwnFaultError: a fault of our own side; the task is to be tried again later, unchanged.
+        """
+        config = self._config()
+        if task.candidate is None:
+            await self._insert_placeholder(task, ref, task.attempts, config)
+            return
+        attempt = Attempt(task, task.candidate, ref, slot, config, self._worker, self._clock())
+        log.info("twelvelabs.video_clip", **_about(attempt))
+        try:
+            with metrics.CLIP_INFLIGHT.labels(self._worker).track_inprogress():
+                clip = await self._cut(task, task.candidate, config)
+        except SourceError as error:
+            await self._report_failure(attempt, error)
+        else:
+            await self._report_success(attempt, clip)
+
+    async def _cut(self, task: ClipTask, candidate: Candidate, config: ConfigInForce) -> CutResult:
+        order = CutOrder(
+            source=resolve_local(candidate.uri, self._roots),
+            start_ms=candidate.start_ms,
+            frames=task.frames,
+            extend_frames=task.extend_frames,
+            profile=task.profile,
+            clip_timeout_ms=config.config.clip_timeout_ms,
+        )
+        return await self._pool.run(order)
+
+    async def _report_success(self, attempt: Attempt, clip: CutResult) -> None:
+        event = attempt.completed(clip, self._clock())
+        await self._writer.send_event(event)
+        duration_ms = event.finished_at_ms - event.started_at_ms
+        metrics.CLIP_DURATION_MS.observe(duration_ms)
+        metrics.CLIPS_RECALLED.inc(clip.recalled)
+        log.info(
+            "render_worker.clip_task_completed",
+            **_about(attempt),
+            duration_ms=duration_ms,
+            frames=event.frames,
+            bytes=event.bytes,
+            sha256=event.sha256,
+            first_source_ms=event.first_source_ms,
+            last_source_ms=event.last_source_ms,
+            method=event.method,
+            recalled=clip.recalled,
+        )
+
+    async def _report_failure(self, attempt: Attempt, error: SourceError) -> None:
+        event = attempt.failed(error, self._clock())
+        await self._writer.send_event(event)
+        metrics.CLIP_FAILURES.labels(error.reason).inc()
+        name = "retrieve_exception" if error.reason in RETRIEVAL_REASONS else "cut_exception"
+        log.warning(
+            f"twelvelabs.{name}",  # noqa: G004 - one of two fixed names
+            **_about(attempt),
+            error=str(error),
+            reason=error.reason,
+            retryable=error.retryable,
+        )
+        await self._follow_up(attempt, error)
+
+    async def _follow_up(self, attempt: Attempt, error: SourceError) -> None:
+        task, failure = attempt.task, attempt.as_past(error)
+        following = next_task(
+            task, failure, retryable=error.retryable, config=attempt.config.config, now_ms=self._clock()
+        )
+        if following is None:
+            await self._insert_placeholder(task, attempt.ref, (*task.attempts, failure), attempt.config)
+            return
+        identity = derived_id("clip-task", task.clip_task_id, following.candidate_index, following.attempt)
+        sent = {"event_id": identity, "caused_by": str(attempt.ref), "at_ms": self._clock()}
+        await self._writer.send_tasks((following.model_copy(update=sent),))
+
+    async def _insert_placeholder(
+        self, task: ClipTask, ref: RecordRef, attempts: tuple[PastAttempt, ...], config: ConfigInForce
+    ) -> None:
+        order = PlaceholderOrder(
+            asset=self._placeholder_asset(config),
+            frames=task.frames + task.extend_frames,
+            profile=task.profile,
+            clip_timeout_ms=config.config.clip_timeout_ms,
+        )
+        try:
+            clip = await self._pool.run(order)
+        except SourceError as error:
+            # Made of our own asset: that it cannot be made is no fault of the source.
+            raise OwnFaultError(f"the placeholder could not be made: {error}") from error
+        event = placeholder_inserted(
+            task,
+            attempts,
+            clip,
+            ref,
+            worker=self._worker,
+            config_version=config.version,
+            now_ms=self._clock(),
+        )
+        await self._writer.send_event(event)
+        metrics.CLIP_PLACEHOLDERS.labels(event.fallback_reason).inc()
+        log.info(
+            "render_worker.placeholder_inserted",
+            mix_id=task.mix_id,
+            trace_id=task.trace_id,
+            clip_task_id=task.clip_task_id,
+            clip_index=task.clip_index,
+            fallback_reason=event.fallback_reason,
+            attempts=len(attempts),
+            config_version=config.version,
+        )
+
+    def _placeholder_asset(self, config: ConfigInForce) -> Path | None:
+        """The asset that the config names; plain black stands in for one that is not there."""
+        path = config.config.placeholder_asset_path
+        try:
+            return resolve_local(path, self._roots)
+        except SourceError as error:
+            log.warning("render_worker.placeholder_asset_unusable", path=path, error=str(error))
+            return None
+
+
+def _about(attempt: Attempt) -> dict[str, object]:
+    """What every log line of an attempt says."""
+    task = attempt.task
+    return {
+        "mix_id": task.mix_id,
+        "trace_id": task.trace_id,
+        "clip_task_id": task.clip_task_id,
+        "clip_index": task.clip_index,
+        "parallel_slot": attempt.slot,
+        "video_id": attempt.candidate.video_id,
+        "candidate_index": task.candidate_index,
+        "attempt": task.attempt,
+        "config_version": attempt.config.version,
+    }

@@ -1,0 +1,44 @@
+"""A cutting process, `python -m stream_app.cutting.child STORE PARENT_PID`: orders in, answers out."""
+
+import os
+import signal
+import sys
+from pathlib import Path
+
+from stream_app.child_process import die_with_parent
+from stream_app.clip.store import ClipStore
+from stream_app.cutting.death import watch_parent
+from stream_app.cutting.messages import READY, Answer, Done, Failed, answer_line, read_order
+from stream_app.cutting.orders import Order
+from stream_app.cutting.work import perform
+from stream_app.domain.errors import OwnFaultError, SourceError
+from topics.reasons import FallbackReason
+
+
+def main() -> None:
+    """Perform orders until the parent closes the pipe or ends."""
+    store_root, parent = sys.argv[1:]
+    die_with_parent(int(parent))
+    watch_parent(int(parent))
+    # Ctrl-C goes to the whole terminal: the parent decides what becomes of this job.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # Answers go over the pipe alone; what a library prints goes to the log.
+    answers = os.fdopen(os.dup(1), "wb", buffering=0)
+    os.dup2(2, 1)
+    answers.write(READY)
+    for line in sys.stdin.buffer:
+        answers.write(answer_line(_answer(read_order(line), Path(store_root))))
+
+
+def _answer(order: Order, store_root: Path) -> Answer:
+    try:
+        return Done(perform(order, ClipStore(store_root)))
+    except (SourceError, OwnFaultError) as error:
+        return Failed.of(error)
+    except MemoryError:
+        message = "the source needs more memory than there is"
+        return Failed(FallbackReason.SOURCE_INVALID, message, stage="cut", retryable=False)
+
+
+if __name__ == "__main__":
+    main()

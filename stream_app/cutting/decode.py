@@ -1,0 +1,148 @@
+"""Gets exactly the wanted frames out of a source, or says that they cannot be had.
+
+A container's seek is only a hint: it may land late, and a decoder that starts in the middle shows grey or old
+picture without a word. So every frame is taken by its own presentation time, a landing that cannot give the
+first wanted frame is repeated from earlier, and nothing that depends on damage is handed out.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import cast
+
+import av
+from av.container import InputContainer
+from av.video.stream import VideoStream
+
+from stream_app.cutting.deinterlace import SourceFrame, deinterlaced
+from stream_app.cutting.index import SourceIndex, open_source
+from stream_app.domain.errors import SourceError
+from topics.reasons import FallbackReason
+
+LANDINGS_S = (0, 2, 10, None)
+"""How far before the first wanted frame to land, in seconds; None is the start of the file."""
+
+
+SKIPPING_CODECS = frozenset({"h264", "mpeg2video"})
+"""Whose "non-reference" frames nothing refers to, and whose decoders may be told so from packet to packet.
+
+HEVC's may be referred to by higher layers, and dav1d loses its way.
+"""
+
+
+class _UnusableError(Exception):
+    """A wanted frame does not come out, or only out of damage."""
+
+
+def decode_wanted(index: SourceIndex, wanted: Sequence[int]) -> Iterator[SourceFrame]:
+    """Yield the frame of each pts of `wanted` (sorted, each once), in order.
+
+    Raises:
+        SourceError: `cut_failed`, when one of them does not come out, or only out of damaged data.
+    """
+    complaint = ""
+    for landing in LANDINGS_S:
+        with open_source(index.path) as container:
+            frames = _wanted_only(deinterlaced(_Run(index, container, wanted).frames(landing)), wanted, index)
+            try:
+                first = next(frames)
+            except (_UnusableError, av.FFmpegError) as error:
+                complaint = str(error)
+                continue
+            yield first
+            try:
+                yield from frames
+            except (_UnusableError, av.FFmpegError) as error:
+                raise _failed(index, str(error)) from error
+            return
+    raise _failed(index, complaint)
+
+
+def _wanted_only(
+    frames: Iterator[SourceFrame], wanted: Sequence[int], index: SourceIndex
+) -> Iterator[SourceFrame]:
+    position = 0
+    for frame in frames:
+        if frame.pts > wanted[position]:
+            break
+        if frame.pts == wanted[position]:
+            yield frame
+            position += 1
+            if position == len(wanted):
+                return
+    raise _UnusableError(f"the frame at {index.clock.ms(wanted[position])} ms does not decode")
+
+
+class _Run:
+    """One pass of the decoder from a landing on, in which damage is noticed."""
+
+    def __init__(self, index: SourceIndex, container: InputContainer, wanted: Sequence[int]) -> None:
+        self._index = index
+        self._container = container
+        self._stream = cast("VideoStream", container.streams[index.stream])
+        self._wanted = frozenset(wanted)
+        self._first = wanted[0]
+        self._key: int | None = None
+        """The last keyframe from which the first wanted frame is reached."""
+        self._damage: int | None = None
+        """The last damage before the first wanted frame."""
+
+    def frames(self, landing_s: int | None) -> Iterator[av.VideoFrame]:
+        """Yield what comes out, in order of presentation, from the landing on."""
+        self._land(landing_s)
+        context = self._stream.codec_context
+        # Clips are what runs in parallel; and one thread decodes each packet at once, as `skip_frame` needs.
+        context.thread_count = 1
+        whole = context.name not in SKIPPING_CODECS
+        for packet in self._container.demux(self._stream):
+            self._note_keyframe(packet.pts, is_keyframe=packet.is_keyframe)
+            # A deinterlacer needs a frame's neighbours; otherwise what no other frame needs may be left out.
+            needed = whole or packet.pts is None or packet.pts in self._wanted
+            context.skip_frame = "DEFAULT" if needed else "NONREF"
+            for frame in self._decode(packet):
+                whole = whole or frame.interlaced_frame
+                if frame.pts is not None and frame.pts >= self._first:
+                    self._check_way()
+                yield frame
+
+    def _land(self, landing_s: int | None) -> None:
+        if landing_s is None:
+            return
+        target = self._first - int(landing_s / self._index.clock.time_base)
+        if target > self._index.clock.pts[0]:
+            self._container.seek(target, stream=self._stream)
+
+    def _note_keyframe(self, pts: int | None, *, is_keyframe: bool) -> None:
+        if is_keyframe and pts is not None and pts <= self._first:
+            self._key = pts if self._key is None else max(self._key, pts)
+
+    def _decode(self, packet: "av.Packet[VideoStream]") -> Iterator[av.VideoFrame]:
+        try:
+            frames = packet.decode()
+        except av.error.EOFError:
+            return
+        except av.FFmpegError:
+            self._note_damage(packet.pts)
+            return
+        for frame in frames:
+            if frame.is_corrupt:
+                self._note_damage(frame.pts)
+            elif frame.pts is not None:
+                yield frame
+
+    def _note_damage(self, pts: int | None) -> None:
+        if pts is None or pts >= self._first:
+            raise _UnusableError(f"its data are damaged{self._at(pts)}")
+        self._damage = pts if self._damage is None else max(self._damage, pts)
+
+    def _check_way(self) -> None:
+        """Refuse the first wanted frame when the decoder did not come to it cleanly from a keyframe."""
+        if self._key is None:
+            raise _UnusableError(f"no keyframe comes before the frame{self._at(self._first)}")
+        if self._damage is not None and self._damage >= self._key:
+            raise _UnusableError(f"its data are damaged{self._at(self._damage)}")
+
+    def _at(self, pts: int | None) -> str:
+        return "" if pts is None else f" at {self._index.clock.ms(pts)} ms"
+
+
+def _failed(index: SourceIndex, complaint: str) -> SourceError:
+    return SourceError(FallbackReason.CUT_FAILED, f"{index.path}: {complaint}", stage="cut")

@@ -1,0 +1,170 @@
+"""When each frame of a source is shown: its packets read once, nothing decoded."""
+
+import os
+from array import array
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import lru_cache
+from itertools import pairwise
+from pathlib import Path
+
+import av
+from av.container import InputContainer
+from av.stream import Discard, Disposition
+from av.video.stream import VideoStream
+
+from stream_app.cutting.frame_choice import SourceClock
+from stream_app.domain.errors import SourceError
+from topics.reasons import FallbackReason
+
+FORMATS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,mpegts,mpeg,avi,flv,asf,ogg,nut"
+"""Demuxers that read one file. A playlist (hls, dash, concat) would open others; a picture is no video."""
+
+MAX_PIXELS = 8192 * 4352
+"""Per frame: a header of a few bytes can ask a decoder for gigabytes."""
+
+MAX_FRAMES = 5_000_000
+"""About 23 hours at 60 fps: an index of 40 MB."""
+
+
+@dataclass(frozen=True)
+class FileIdentity:
+    """What tells one content of a path from the next without reading it."""
+
+    path: Path
+    bytes: int
+    mtime_ns: int
+    inode: int
+
+    @classmethod
+    def of(cls, path: Path) -> "FileIdentity":
+        """The identity of what is at `path` now.
+
+        Raises:
+            SourceError: `source_missing`.
+        """
+        try:
+            facts = path.stat()
+        except OSError as error:
+            raise SourceError(
+                FallbackReason.SOURCE_MISSING, f"{path} cannot be read: {error.strerror}", stage="probe"
+            ) from error
+        return cls(path, facts.st_size, facts.st_mtime_ns, facts.st_ino)
+
+
+@dataclass(frozen=True)
+class SourceIndex:
+    """A source's video stream as its container tells it.
+
+    Attributes:
+        path: the file.
+        format: the demuxer's names for it, such as `mov,mp4,m4a,3gp,3g2,mj2`.
+        stream: the stream's place in the file.
+        clock: when each frame is shown. Its zero is the smallest presentation time, edit list applied.
+        sample_aspect_ratio: width of a pixel over its height; None when the file does not say.
+    """
+
+    path: Path
+    format: str
+    stream: int
+    clock: SourceClock
+    sample_aspect_ratio: Fraction | None
+
+
+@contextmanager
+def open_source(path: Path) -> Iterator[InputContainer]:
+    """Open a local file as one of `FORMATS`, whatever its name says.
+
+    Raises:
+        SourceError: `source_invalid`, when it is none of them; `source_missing`, when it cannot be read.
+    """
+    options = {"format_whitelist": FORMATS, "protocol_whitelist": "file"}
+    try:
+        container = av.open(f"file:{path}", container_options=options)
+    except (av.error.FileNotFoundError, av.error.PermissionError) as error:
+        raise SourceError(
+            FallbackReason.SOURCE_MISSING, f"{path} cannot be read: {error}", stage="probe"
+        ) from error
+    except (av.FFmpegError, ValueError) as error:
+        raise invalid(path, f"is no video file of a known kind ({error})") from error
+    with container:
+        yield container
+
+
+def index_source(path: Path) -> SourceIndex:
+    """The index of the first real video stream of `path`; remembered while the file stays the same.
+
+    Raises:
+        SourceError: `source_invalid` or `source_missing`.
+    """
+    return _index(FileIdentity.of(path))
+
+
+# A line's clip needs the index again; 16 hours of 60 fps would take 28 MB each, usual songs' sources far
+# less.
+@lru_cache(maxsize=16)
+def _index(identity: FileIdentity) -> SourceIndex:
+    path = identity.path
+    with open_source(path) as container:
+        stream = video_stream(container, path)
+        try:
+            clock = _read_clock(container, stream, path)
+        except (av.FFmpegError, OSError) as error:
+            raise invalid(path, f"cannot be read to its end ({error})") from error
+        return SourceIndex(path, container.format.name, stream.index, clock, stream.sample_aspect_ratio)
+
+
+def video_stream(container: InputContainer, path: Path) -> VideoStream:
+    """The first video stream that is no cover picture.
+
+    Raises:
+        SourceError: `source_invalid`.
+    """
+    still = Disposition.attached_pic | Disposition.still_image | Disposition.timed_thumbnails
+    for stream in container.streams.video:
+        if not stream.disposition & still:
+            if stream.codec_context is None:
+                raise invalid(path, "has video of a kind that cannot be decoded here")
+            if stream.codec_context.width * stream.codec_context.height > MAX_PIXELS:
+                raise invalid(path, f"has frames of more than {MAX_PIXELS} pixels")
+            return stream
+    raise invalid(path, "has no video stream")
+
+
+def _read_clock(container: InputContainer, stream: VideoStream, path: Path) -> SourceClock:
+    for other in container.streams:
+        if other.index != stream.index:
+            other.discard = Discard.all
+    times = array("q")
+    last, last_duration = 0, 0
+    for packet in container.demux(stream):
+        # The edit list hides these; the empty last packet only ends the stream.
+        if packet.is_discard or packet.size == 0:
+            continue
+        if packet.pts is None:
+            raise invalid(path, "has frames without a presentation time; remux it to mp4 or mkv")
+        if not times or packet.pts >= last:
+            last, last_duration = packet.pts, packet.duration or 0
+        times.append(packet.pts)
+        if len(times) > MAX_FRAMES:
+            raise invalid(path, f"has more than {MAX_FRAMES} frames")
+    if not times or stream.time_base is None:
+        raise invalid(path, "has no frames")
+    ordered = array("q", sorted(times))
+    if any(before == after for before, after in pairwise(ordered)):
+        raise invalid(path, "shows two frames at one time: its clock runs twice")
+    return SourceClock(ordered, _end(ordered, last_duration), Fraction(stream.time_base))
+
+
+def _end(times: "array[int]", last_duration: int) -> int:
+    """The last frame lasts as long as its packet says, else as long as the frames do on average."""
+    if last_duration <= 0:
+        last_duration = max(1, (times[-1] - times[0]) // max(1, len(times) - 1))
+    return times[-1] + last_duration
+
+
+def invalid(path: Path, what: str) -> SourceError:
+    """The refusal of a source that is not decodable as video: `what` completes "PATH ..."."""
+    return SourceError(FallbackReason.SOURCE_INVALID, f"{os.fspath(path)} {what}", stage="probe")

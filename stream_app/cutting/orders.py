@@ -1,0 +1,82 @@
+"""What a cutting process is told and what it answers; both travel as JSON between processes."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from topics.profile import RenderProfile
+
+
+@dataclass(frozen=True)
+class CutOrder:
+    """Make the clip of one line from one candidate.
+
+    Attributes:
+        source: a local regular file, already resolved and allowed.
+        start_ms: where the cut starts, after the smallest presentation time of the source's video.
+        frames: the line's own frames; the source must have them.
+        extend_frames: frames after them; the source shows what it has, the rest is black.
+        profile: of the mix.
+        clip_timeout_ms: wall-clock limit of the whole job.
+    """
+
+    source: Path
+    start_ms: int
+    frames: int
+    extend_frames: int
+    profile: RenderProfile
+    clip_timeout_ms: int = 120_000
+    kind: Literal["cut"] = "cut"
+
+
+@dataclass(frozen=True)
+class PlaceholderOrder:
+    """Make the clip of a line that no candidate could be cut for.
+
+    Attributes:
+        asset: the placeholder video, looped; None, missing or undecodable gives black.
+        frames: of the line and its extension.
+        profile: of the mix.
+        clip_timeout_ms: wall-clock limit of the whole job.
+    """
+
+    asset: Path | None
+    frames: int
+    profile: RenderProfile
+    clip_timeout_ms: int = 120_000
+    kind: Literal["placeholder"] = "placeholder"
+
+
+Order = CutOrder | PlaceholderOrder
+
+
+@dataclass(frozen=True)
+class CutResult:
+    """A clip that was made, verified and stored.
+
+    Attributes:
+        sha256: of the clip's bytes.
+        path: where it lies in the store.
+        bytes: its size.
+        frames: own ones and extension, black ones too.
+        black_frames: how many at its end are black because the source had no more.
+        first_source_ms: presentation time of the first source frame shown, on the source's clock; None
+            without one.
+        last_source_ms: of the last one.
+        method: how it was cut.
+        isolation: what stands between the decoder and the rest of the system.
+        duration_ms: how long the work took.
+        recalled: whether the recipe had been made before, so that nothing was cut.
+    """
+
+    sha256: str
+    path: Path
+    bytes: int
+    frames: int
+    black_frames: int
+    first_source_ms: int | None
+    last_source_ms: int | None
+    method: str
+    isolation: str
+    duration_ms: int
+    recalled: bool

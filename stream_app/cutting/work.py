@@ -1,0 +1,73 @@
+"""One job of a cutting process: recall or make, verify, store."""
+
+import time
+from dataclasses import asdict
+from pathlib import Path
+
+from pydantic import TypeAdapter, ValidationError
+
+from stream_app.clip.store import ClipStore, StoredClip
+from stream_app.clip.verify import verify_clip
+from stream_app.cutting.cut import Cut, cut_clip
+from stream_app.cutting.orders import CutOrder, CutResult, Order, PlaceholderOrder
+from stream_app.cutting.placeholder import make_placeholder
+from stream_app.cutting.recipe import recipe_digest
+
+ISOLATION = "process"
+
+_FACTS = TypeAdapter(Cut)
+
+
+def perform(order: Order, store: ClipStore) -> CutResult:
+    """Make the clip of `order`, or recall it when the same recipe was made before.
+
+    Raises:
+        SourceError: the source cannot be had or cut, or the clip did not pass its verification.
+        OwnFaultError: our disk is full.
+    """
+    started = time.monotonic_ns()
+    recipe = recipe_digest(order)
+    recalled = _recall(recipe, store)
+    clip, cut = recalled or _make(order, recipe, store)
+    return CutResult(
+        sha256=clip.sha256,
+        path=clip.path,
+        bytes=clip.bytes,
+        frames=cut.frames,
+        black_frames=cut.black_frames,
+        first_source_ms=cut.first_source_ms,
+        last_source_ms=cut.last_source_ms,
+        method=cut.method,
+        isolation=ISOLATION,
+        duration_ms=(time.monotonic_ns() - started) // 1_000_000,
+        recalled=recalled is not None,
+    )
+
+
+def _recall(recipe: str, store: ClipStore) -> tuple[StoredClip, Cut] | None:
+    known = store.recall(recipe)
+    if known is None:
+        return None
+    clip, facts = known
+    try:
+        return clip, _FACTS.validate_python(facts)
+    except ValidationError:
+        # Written by a version that noted other facts.
+        return None
+
+
+def _make(order: Order, recipe: str, store: ClipStore) -> tuple[StoredClip, Cut]:
+    out = store.temporary()
+    try:
+        cut = cut_clip(order, out) if isinstance(order, CutOrder) else _stand_in(order, out)
+        verify_clip(out, order.profile, cut.frames)
+        clip = store.put(out)
+    finally:
+        out.unlink(missing_ok=True)
+    store.remember(recipe, clip, asdict(cut))
+    return clip, cut
+
+
+def _stand_in(order: PlaceholderOrder, out: Path) -> Cut:
+    method = make_placeholder(order.asset, order.profile, order.frames, out)
+    return Cut(order.frames, 0, None, None, method)

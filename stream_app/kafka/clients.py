@@ -1,0 +1,74 @@
+"""The one place where Kafka clients are made, so that every one of them speaks the same security."""
+
+import ssl
+from typing import Any
+
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka.admin import AIOKafkaAdminClient
+
+from stream_app.domain.errors import UsageError
+from stream_app.settings import Settings
+from topics.registry import MAX_MESSAGE_BYTES
+
+
+def bootstrap_servers(settings: Settings) -> str:
+    """The Kafka to talk to.
+
+    Raises:
+        UsageError: none is named and none was started for this process.
+    """
+    if settings.kafka_bootstrap is None:
+        raise UsageError("no Kafka is named: set RENDER_KAFKA_BOOTSTRAP, or type `clipfold kafka start`")
+    return settings.kafka_bootstrap
+
+
+def connection(settings: Settings) -> dict[str, Any]:
+    """What every client needs to reach Kafka: address, security, time limit."""
+    options: dict[str, Any] = {
+        "bootstrap_servers": bootstrap_servers(settings),
+        "security_protocol": settings.kafka_security_protocol,
+        "request_timeout_ms": settings.kafka_request_timeout_ms,
+        "client_id": "clipfold",
+    }
+    if settings.kafka_security_protocol.endswith("SSL"):
+        options["ssl_context"] = ssl_context(settings)
+    if settings.kafka_security_protocol.startswith("SASL"):
+        password = settings.kafka_sasl_password
+        options |= {
+            "sasl_mechanism": settings.kafka_sasl_mechanism,
+            "sasl_plain_username": settings.kafka_sasl_username,
+            "sasl_plain_password": password.get_secret_value() if password else None,
+        }
+    return options
+
+
+def ssl_context(settings: Settings) -> ssl.SSLContext:
+    """Whom to trust, and how to prove who we are."""
+    context = ssl.create_default_context(cafile=settings.kafka_ssl_cafile)
+    if settings.kafka_ssl_certfile:
+        context.load_cert_chain(settings.kafka_ssl_certfile, settings.kafka_ssl_keyfile)
+    return context
+
+
+def make_producer(settings: Settings) -> AIOKafkaProducer:
+    """A producer whose sends count only when every in-sync replica has them."""
+    return AIOKafkaProducer(
+        **connection(settings), acks="all", max_request_size=MAX_MESSAGE_BYTES, linger_ms=2
+    )
+
+
+def make_consumer(settings: Settings, *topics: str, **options: Any) -> AIOKafkaConsumer:
+    """A consumer that starts at the beginning and never commits by itself."""
+    return AIOKafkaConsumer(
+        *topics,
+        **connection(settings),
+        enable_auto_commit=False,
+        auto_offset_reset="earliest",
+        max_partition_fetch_bytes=MAX_MESSAGE_BYTES,
+        **options,
+    )
+
+
+def make_admin(settings: Settings) -> AIOKafkaAdminClient:
+    """A client that creates and describes topics and groups."""
+    return AIOKafkaAdminClient(**connection(settings))

@@ -1,0 +1,142 @@
+"""Create the topics that the registry declares, and verify those that are there."""
+
+from dataclasses import dataclass
+
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
+from aiokafka.errors import TopicAlreadyExistsError, for_code
+
+from stream_app.domain.errors import ClipfoldError
+from stream_app.kafka.clients import bootstrap_servers, make_admin
+from stream_app.settings import Settings
+from topics.registry import TOPICS, Topic
+
+
+class TopologyError(ClipfoldError):
+    """The topics in Kafka are not as declared; the message says what differs and how to mend it."""
+
+    stage = "topics"
+
+
+@dataclass(frozen=True, slots=True)
+class Mismatch:
+    """One difference between a topic and its declaration, and what to type."""
+
+    topic: str
+    what: str
+    mend: str
+
+    def __str__(self) -> str:
+        return f"{self.topic}: {self.what}; mend it with: {self.mend}"
+
+
+async def create_topics(settings: Settings) -> tuple[str, ...]:
+    """Create what is missing, bring settings to what is declared, verify; returns the names created.
+
+    Raises:
+        TopologyError: a topic has another number of partitions, which cannot be changed in place.
+    """
+    admin = make_admin(settings)
+    await admin.start()
+    try:
+        missing = [topic for topic in TOPICS if topic.name not in set(await admin.list_topics())]
+        await _create(admin, missing, settings.kafka_replication_factor)
+        await _align_configs(admin)
+    finally:
+        await admin.close()
+    await verify_topics(settings)
+    return tuple(topic.name for topic in missing)
+
+
+async def verify_topics(settings: Settings) -> None:
+    """Check that every topic is there as declared.
+
+    Raises:
+        TopologyError: naming every difference and the command that mends it.
+    """
+    if mismatches := await find_mismatches(settings):
+        raise TopologyError("\n".join(map(str, mismatches)))
+
+
+async def find_mismatches(settings: Settings) -> list[Mismatch]:
+    """Every difference between the registry and Kafka."""
+    admin = make_admin(settings)
+    await admin.start()
+    try:
+        described = {
+            topic["topic"]: topic
+            for topic in await admin.describe_topics([topic.name for topic in TOPICS])
+            if not topic["error_code"]
+        }
+        configs = await _configs(admin, [topic.name for topic in TOPICS if topic.name in described])
+    finally:
+        await admin.close()
+    return [
+        mismatch
+        for topic in TOPICS
+        for mismatch in _compare(topic, described.get(topic.name), configs.get(topic.name, {}), settings)
+    ]
+
+
+def _compare(
+    topic: Topic, described: dict[str, list[object]] | None, configs: dict[str, str], settings: Settings
+) -> list[Mismatch]:
+    if described is None:
+        return [Mismatch(topic.name, "is missing", "clipfold topics create")]
+    mismatches = [
+        Mismatch(topic.name, f"{name} is {configs.get(name)}, {value} is needed", "clipfold topics create")
+        for name, value in topic.configs.items()
+        if configs.get(name) != value
+    ]
+    partitions = len(described["partitions"])
+    if partitions != topic.partitions:
+        mismatches.append(
+            Mismatch(
+                topic.name,
+                f"has {partitions} partitions, {topic.partitions} are needed; that of a keyed topic "
+                "must never change: copy what you need of it elsewhere first",
+                f"kafka-topics.sh --bootstrap-server {bootstrap_servers(settings)} --delete "
+                f"--topic {topic.name} && clipfold topics create",
+            )
+        )
+    return mismatches
+
+
+async def _create(admin: AIOKafkaAdminClient, missing: list[Topic], replication_factor: int) -> None:
+    response = await admin.create_topics([_declared(topic, replication_factor) for topic in missing])
+    for name, code, *message in response.topic_errors:
+        error = for_code(code)
+        # Another process may create them at the same moment.
+        if code and error is not TopicAlreadyExistsError:
+            raise TopologyError(
+                f"{name} cannot be created: {error.__name__}: {message[0] if message else ''}"
+            )
+
+
+def _declared(topic: Topic, replication_factor: int) -> NewTopic:
+    declared = NewTopic(topic.name, topic.partitions, 1, topic_configs=topic.configs)
+    # Set afterwards, because aiokafka refuses the -1 that Kafka takes for "the broker's default".
+    declared.replication_factor = replication_factor
+    return declared
+
+
+async def _align_configs(admin: AIOKafkaAdminClient) -> None:
+    there = await _configs(admin, [topic.name for topic in TOPICS])
+    for topic in TOPICS:
+        current = there.get(topic.name, {})
+        if any(current.get(name) != value for name, value in topic.configs.items()):
+            await admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, topic.name, topic.configs)])
+
+
+async def _configs(admin: AIOKafkaAdminClient, names: list[str]) -> dict[str, dict[str, str]]:
+    if not names:
+        return {}
+    responses = await admin.describe_configs(
+        [ConfigResource(ConfigResourceType.TOPIC, name) for name in names]
+    )
+    return {
+        resource[3]: {entry[0]: entry[1] for entry in resource[4]}
+        for response in responses
+        for resource in response.resources
+        if not resource[0]
+    }

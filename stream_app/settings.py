@@ -1,0 +1,99 @@
+"""Every setting, from the environment (prefix `RENDER_`) and `.env`; `.env.example` is made from here."""
+
+import os
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, SecretStr, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+
+class Settings(BaseSettings):
+    """Read once at the start of a process and never changed; what changes lives in `render-config`."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="RENDER_", env_file=".env", env_ignore_empty=True, extra="forbid", frozen=True
+    )
+
+    kafka_bootstrap: str | None = Field(
+        None, description="host:port[,host:port] of your own Kafka; empty: the embedded broker"
+    )
+    kafka_security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = Field(
+        "PLAINTEXT", description="how every client talks to Kafka"
+    )
+    kafka_sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = Field(
+        "PLAIN", description="used with SASL_*"
+    )
+    kafka_sasl_username: str | None = Field(None, description="used with SASL_*")
+    kafka_sasl_password: SecretStr | None = Field(None, description="used with SASL_*")
+    kafka_ssl_cafile: Path | None = Field(
+        None, description="PEM of the authorities to trust; empty: the system's"
+    )
+    kafka_ssl_certfile: Path | None = Field(None, description="PEM of the client's certificate (mTLS)")
+    kafka_ssl_keyfile: Path | None = Field(None, description="PEM of the client's key (mTLS)")
+    kafka_replication_factor: Annotated[int, Field(ge=-1, le=32)] = Field(
+        -1, description="copies of each topic that clipfold creates; -1: the broker's default"
+    )
+    kafka_session_timeout_ms: Annotated[int, Field(ge=1000, le=300_000)] = Field(
+        10_000, description="a worker that is silent for so long loses its partitions to the others"
+    )
+    kafka_request_timeout_ms: Annotated[int, Field(ge=1000, le=300_000)] = Field(
+        40_000, description="time limit of one request to Kafka"
+    )
+    home: Path = Field(
+        default_factory=lambda: Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "clipfold",
+        description="where the embedded broker keeps its program and its data; default ~/.cache/clipfold",
+    )
+
+    artifacts_dir: Path = Field(Path("artifacts"), description="clips, videos and the DuckDB snapshot")
+    media_roots: Annotated[tuple[Path, ...], NoDecode] = Field(
+        (Path(),),
+        description="folders that sources may lie in, separated by ':'; default: the working directory",
+    )
+    clip_concurrency: Annotated[int, Field(ge=1, le=64)] = Field(
+        4, description="slots of a worker while render-config sets no max_parallelism"
+    )
+    drain_timeout_ms: Annotated[int, Field(ge=0, le=300_000)] = Field(
+        8_000, description="running cuts get so long to end when a worker stops or loses a partition"
+    )
+    join_timeout_ms: Annotated[int, Field(ge=1000)] = Field(
+        1_800_000, description="time limit of joining one mix"
+    )
+    keep_tmp: bool = Field(False, description="keep artifacts/render_tmp of ended mixes")
+    worker_id: str | None = Field(
+        None, description="name of this worker in events and logs, one for each; default: host and process id"
+    )
+    metrics_port: Annotated[int, Field(ge=0, le=65_535)] = Field(
+        9108, description="/metrics of a worker, on loopback; 0: any free port"
+    )
+    api_host: str = Field("127.0.0.1", description="where serve listens")
+    api_port: Annotated[int, Field(ge=0, le=65_535)] = Field(8080, description="where serve listens; 0: any")
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        "info", description="of the log on stdout"
+    )
+
+    @field_validator("media_roots", mode="before")
+    @classmethod
+    def _split_roots(cls, value: object) -> object:
+        return tuple(Path(part) for part in value.split(os.pathsep)) if isinstance(value, str) else value
+
+    @cached_property
+    def clips_dir(self) -> Path:
+        """The content-addressed store of clips."""
+        return self.artifacts_dir / "clips"
+
+    @cached_property
+    def render_tmp_dir(self) -> Path:
+        """Where the clips of mixes in work are linked to."""
+        return self.artifacts_dir / "render_tmp"
+
+    @cached_property
+    def mixes_dir(self) -> Path:
+        """Finished videos, one folder for each mix and revision."""
+        return self.artifacts_dir / "mixes"
+
+    @cached_property
+    def snapshot_path(self) -> Path:
+        """The DuckDB file that users open."""
+        return self.artifacts_dir / "clipfold.duckdb"

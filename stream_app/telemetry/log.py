@@ -1,0 +1,72 @@
+"""One JSON object a line on stdout, with `timestamp`, `level`, `event` and, within a mix, `trace_id`."""
+
+import logging
+import re
+import sys
+from collections.abc import MutableMapping
+from typing import Any
+
+import structlog
+
+_SECRET_KEY = re.compile(r"token|secret|password|authorization", re.IGNORECASE)
+_URL = re.compile(r"(https?://)(?:[^\s/@\"']*@)?([^\s?#\"']*)(?:[?#][^\s\"']*)?")
+
+Logger = structlog.stdlib.BoundLogger
+
+
+def configure_logging(level: str) -> None:
+    """Send every log line of the process, the libraries' too, to stdout as JSON."""
+    shared: list[structlog.typing.Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.format_exc_info,
+        _add_trace_id,
+        hide_secrets,
+    ]
+    structlog.configure(
+        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        cache_logger_on_first_use=False,
+    )
+    handler = logging.StreamHandler(sys.stdout)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=[structlog.stdlib.ExtraAdder(), *shared],
+            processors=[
+                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                structlog.processors.JSONRenderer(ensure_ascii=False),
+            ],
+        )
+    )
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(level.upper())
+    for name in ("aiokafka", "faust", "mode", "uvicorn"):
+        library = logging.getLogger(name)
+        library.handlers.clear()
+        library.propagate = True
+        library.setLevel(logging.WARNING)
+
+
+def get_logger() -> Logger:
+    """The logger of a module."""
+    logger: Logger = structlog.stdlib.get_logger("clipfold")
+    return logger
+
+
+def _add_trace_id(_: Any, __: str, line: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """Every line has the field, so that a query by `trace_id` needs no special case."""
+    line.setdefault("trace_id", None)
+    return line
+
+
+def hide_secrets(_: Any, __: str, line: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """Drop fields that are named like a secret; take user names and query strings out of addresses."""
+    for key in [key for key in line if _SECRET_KEY.search(key)]:
+        del line[key]
+    for key, value in line.items():
+        if isinstance(value, str) and "://" in value:
+            line[key] = _URL.sub(r"\1\2", value)
+    return line

@@ -1,0 +1,36 @@
+"""Every metric, in one place. Durations are in ms, as the names that users rely on say.
+
+Labels are few and small: never a mix, a clip or an address.
+"""
+
+from importlib.metadata import version
+
+from prometheus_client import Counter, Gauge, Histogram, Info
+
+CLIP_INFLIGHT = Gauge("render_clip_inflight", "attempts in progress", ["worker"])
+CLIP_DURATION_MS = Histogram(
+    "render_clip_duration_ms",
+    "time of successful attempts, in ms",
+    buckets=(50, 100, 250, 500, 1000, 2500, 5000, 10_000, 30_000, 60_000, 120_000),
+)
+CLIP_FAILURES = Counter("render_clip_failures", "failed attempts", ["reason"])
+CLIP_PLACEHOLDERS = Counter("render_clip_placeholder", "lines that got a placeholder", ["reason"])
+CLIPS_RECALLED = Counter("render_clip_recalled", "clips that were in the store already")
+CONFIG_UPDATES = Counter("render_config_update", "render configs that came into force")
+CONFIG_REFUSED = Counter("render_config_refused", "records of render-config that changed nothing")
+
+TASKS_WAITING = Gauge("render_tasks_waiting", "tasks delivered to this worker that wait for a slot")
+SLOTS = Gauge("render_slots", "slots of this worker (max_parallelism in force)")
+COMMITS = Counter("render_commits", "offset commits", ["group"])
+COMMIT_FAILURES = Counter("render_commit_failures", "offset commits that Kafka refused", ["group"])
+DEAD_LETTERS = Counter("render_dead_letters", "records put aside", ["topic"])
+REQUESTS = Counter("render_requests", "requests by what became of them", ["result"])
+MIXES_ENDED = Counter("render_mixes_ended", "mixes that this worker ended", ["result"])
+JOIN_DURATION_MS = Histogram(
+    "render_join_duration_ms",
+    "time of joining a mix, in ms",
+    buckets=(250, 500, 1000, 2500, 5000, 10_000, 30_000, 60_000, 300_000),
+)
+
+BUILD = Info("render_build", "what runs here")
+BUILD.info({"version": version("clipfold")})

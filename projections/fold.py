@@ -1,4 +1,4 @@
-"""Fold records of the log into the private file: appended as they came, in one transaction with the positions.
+"""Fold records of the log: append them as they came, in one transaction with the positions.
 
 Nothing is understood here but what a record's value is: a JSON object or not. What the events mean is for
 `roll_up`, so that folding stays as fast as appending.
@@ -61,7 +61,8 @@ def fold(con: DuckDBPyConnection, records: Sequence[Record]) -> int:
             last[place] = record
         elif record.ref.offset == next_offset - 1 and fingerprint not in (None, _fingerprint(record)):
             raise LogReplacedError(
-                f"{record.ref} is not the record that was folded: the topic was made anew, or this is another Kafka"
+                f"{record.ref} is not the record that was folded: "
+                "the topic was made anew, or this is another Kafka"
             )
     if rows:
         con.begin()

@@ -93,8 +93,8 @@ def _replace(source: Path, target: Path) -> None:
 
 
 def _copy(source: Path, target: Path) -> None:
-    """Copy inside the kernel: blocks are shared where the file system can, and nothing passes through Python."""
-    with source.open("rb") as read, open(target, "xb", opener=_read_only) as written:  # noqa: PTH123 - has an opener
+    """Copy inside the kernel, which shares blocks where the file system can."""
+    with source.open("rb") as read, open(target, "xb", opener=_read_only) as written:
         left = os.fstat(read.fileno()).st_size
         try:
             while left > 0:

@@ -1,21 +1,24 @@
 """Fold the log from its beginning into a fresh file, and compare files: the projection equals the log."""
 
 import asyncio
+import time
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import duckdb
+from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 from duckdb import DuckDBPyConnection
 
 from projections.fold import Place
 from projections.log_reader import MakeConsumer, attach
 from projections.store import Store
-from projections.tables import ATTEMPTS, CLIP_STATS, CLIPS, EVENTS, RENDER_JOBS
+from projections.tables import ATTEMPTS, CLIP_STATS, CLIPS, EVENTS, RENDER_JOBS, Table
 from stream_app.domain.errors import OwnFaultError
 from stream_app.kafka.record import Record
+from topics.registry import RENDER_CONFIG
 
 BATCH = 50_000
 POLL_MS = 500
@@ -69,17 +72,88 @@ async def rebuild(
             await asyncio.wait_for(consumer.stop(), 10)
 
 
-async def _fold_to(consumer: object, store: Store, stops: Mapping[Place, int], before_ms: int | None) -> int:
-    raise NotImplementedError
+async def _fold_to(
+    consumer: AIOKafkaConsumer, store: Store, stops: dict[Place, int], before_ms: int | None
+) -> int:
+    folded = 0
+    heard_at = time.monotonic()
+    while await _is_behind(consumer, stops):
+        batches = await consumer.getmany(timeout_ms=POLL_MS, max_records=BATCH)
+        if batches:
+            heard_at = time.monotonic()
+        elif time.monotonic() - heard_at > SILENCE_LIMIT_S:
+            raise OwnFaultError(f"Kafka holds more of the log but gave nothing for {SILENCE_LIMIT_S:.0f} s")
+        records: list[Record] = []
+        for partition, batch in batches.items():
+            place = (partition.topic, partition.partition)
+            wanted, stops[place] = _before([Record.of(record) for record in batch], stops[place], before_ms)
+            records += wanted
+        folded += await asyncio.to_thread(store.fold, records)
+    await asyncio.to_thread(store.roll_up)
+    return folded
+
+
+async def _is_behind(consumer: AIOKafkaConsumer, stops: Mapping[Place, int]) -> bool:
+    for place, stop in stops.items():
+        # The consumer's position, not the last record's: compaction leaves gaps.
+        if await consumer.position(TopicPartition(*place)) < stop:
+            return True
+    return False
+
+
+def _before(records: list[Record], stop: int, before_ms: int | None) -> tuple[list[Record], int]:
+    """The records of one partition that are wanted, and where to stop: a late one ends its partition."""
+    wanted: list[Record] = []
+    for record in records:
+        if record.ref.offset >= stop:
+            break
+        if before_ms is not None and record.timestamp_ms >= before_ms:
+            return wanted, record.ref.offset
+        wanted.append(record)
+    return wanted, stop
 
 
 def digest(con: DuckDBPyConnection) -> dict[str, str]:
-    """For each table that the log decides, its number of rows and a sum over them, in no order."""
-    return {
-        table.name: "{}:{}".format(
-            *con.execute(
-                f"SELECT count(*), coalesce(sum(md5_number_lower(to_json(t)::VARCHAR)), 0) FROM {table.name} t"
-            ).fetchone()
-        )
-        for table in COMPARED
-    }
+    """For each table that the log decides, how many rows it has and a sum over them, in no order."""
+    return {table.name: _table_digest(con, table) for table in COMPARED}
+
+
+def differences(live: Path, rebuilt: Path, *, limit: int = 20) -> list[Difference]:
+    """Rows that only one of two files has, up to `limit` for each table and side.
+
+    The files are snapshots, or private ones that no process has open.
+
+    A record of a compacted topic that only `live` has is no difference: Kafka has forgotten it since.
+    """
+    with duckdb.connect() as con:
+        for name, path in (("live", live), ("rebuilt", rebuilt)):
+            quoted = str(path).replace("'", "''")
+            con.execute(f"ATTACH '{quoted}' AS {name} (READ_ONLY)")
+        return [
+            difference
+            for table in COMPARED
+            for difference in (
+                *_only_in(con, table, ("live", live), "rebuilt", limit),
+                *_only_in(con, table, ("rebuilt", rebuilt), "live", limit),
+            )
+        ]
+
+
+def _only_in(
+    con: DuckDBPyConnection, table: Table, one: tuple[str, Path], other: str, limit: int
+) -> list[Difference]:
+    name, path = one
+    kept = f"topic != '{RENDER_CONFIG.name}'" if (table, name) == (EVENTS, "live") else "true"
+    rows = con.execute(
+        f"SELECT to_json(public_row)::VARCHAR FROM (FROM {name}.{table.name} WHERE {kept} "  # noqa: S608 - our names
+        f"EXCEPT ALL FROM {other}.{table.name}) AS public_row LIMIT {limit}"
+    ).fetchall()
+    return [Difference(table.name, path, row) for (row,) in rows]
+
+
+def _table_digest(con: DuckDBPyConnection, table: Table) -> str:
+    row = con.execute(
+        "SELECT count(*) || ':' || coalesce(sum(md5_number_lower(to_json(public_row)::VARCHAR)), 0) "  # noqa: S608
+        f"FROM {table.name} AS public_row"
+    ).fetchone()
+    return str(row[0]) if row else ""

@@ -1,4 +1,4 @@
-"""Bring the public tables up to date with what was folded, touching only the mixes that something happened to."""
+"""Bring the public tables up to date with what was folded, for the mixes that something happened to."""
 
 from duckdb import DuckDBPyConnection
 
@@ -16,9 +16,7 @@ def roll_up(con: DuckDBPyConnection) -> int:
         duckdb.Error: nothing was changed; roll back and reopen.
     """
     con.begin()
-    con.execute(
-        "SET VARIABLE round = (SELECT coalesce(max(first_round), 0) + 1 FROM fold.mixes)"
-    )
+    con.execute("SET VARIABLE round = (SELECT coalesce(max(first_round), 0) + 1 FROM fold.mixes)")
     con.execute(sql_of("expand"))
     con.execute("CREATE OR REPLACE TEMP TABLE touched AS SELECT DISTINCT event.mix_id AS mix_id FROM useful")
     con.execute(
@@ -29,7 +27,7 @@ def roll_up(con: DuckDBPyConnection) -> int:
         con.execute(sql_of("roll_up"))
     if _count(con, "arrived WHERE topic = 'render-config'"):
         roll_up_config(con)
-    con.execute("DELETE FROM fold.incoming")
+    con.execute("DELETE FROM fold.incoming; DROP TABLE arrived; DROP TABLE useful")
     con.commit()
     return changed
 

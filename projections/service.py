@@ -88,7 +88,8 @@ class ProjectionService:
         # Never cancelled: aiokafka would take this consumer for idle for ever after.
         batches = await consumer.getmany(timeout_ms=POLL_MS, max_records=BATCH)
         records = [Record.of(record) for batch in batches.values() for record in batch]
-        if records and await self._in_thread(lambda: self._store.fold(records)):
+        new = await self._in_thread(lambda: self._store.fold(records)) if records else 0
+        if new:
             self._publisher.dirty = True
         await self._note_progress(consumer)
         # A file folded anew must not replace a snapshot that knows more.

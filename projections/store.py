@@ -21,7 +21,8 @@ from stream_app.telemetry.log import get_logger
 _CONFIG: dict[str, str | bool | int | float | list[str]] = {"storage_compatibility_version": "v1.0.0"}
 
 _DAMAGED = re.compile(
-    r"checksum|corrupt|not a valid DuckDB|replaying WAL|serializ|truncated|INTERNAL Error", re.IGNORECASE
+    r"checksum|corrupt|not a valid DuckDB|replaying WAL|serializ|read enough bytes|INTERNAL Error",
+    re.IGNORECASE,
 )
 
 ROLL_UP_AFTER = 200_000
@@ -154,6 +155,7 @@ def _take_lock(path: Path) -> int:
     except BlockingIOError as error:
         os.close(descriptor)
         raise UsageError(
-            f"another process folds into this file already ({path}): stop it, or name another RENDER_ARTIFACTS_DIR"
+            f"another process folds into this file already ({path}): stop it, "
+            "or name another RENDER_ARTIFACTS_DIR"
         ) from error
     return descriptor

@@ -95,7 +95,7 @@ CLIPS = Table(
 
 ATTEMPTS = Table(
     "attempts",
-    "one row for each attempt at a candidate, failed ones too; a redelivered one counts once, as first logged",
+    "one row for each attempt at a candidate, failed ones too; one logged twice counts once, as first logged",
     (
         ("mix_id", "VARCHAR", "the mix"),
         ("clip_task_id", "VARCHAR", "the order to make the line's clip"),
@@ -113,7 +113,11 @@ ATTEMPTS = Table(
         ("finished_at", "TIMESTAMP", "when it ended"),
         ("duration_ms", "BIGINT", "finished less started, ms"),
         ("config_version", "BIGINT", "render-config in force; -1 is the built-in default"),
-        ("effective", "BOOLEAN", "whether the line stands in the mix's newest revision, and so in clip_stats"),
+        (
+            "effective",
+            "BOOLEAN",
+            "whether the line stands in the mix's newest revision, and so in clip_stats",
+        ),
         ("kafka_partition", "INTEGER", "partition of mix-events"),
         ("kafka_offset", "BIGINT", "offset of the event there"),
     ),
@@ -134,7 +138,11 @@ EVENTS = Table(
         ("mix_id", "VARCHAR", "the mix it belongs to"),
         ("trace_id", "VARCHAR", "W3C trace id"),
         ("actor", "VARCHAR", "who sent it, when its header `actor` says so"),
-        ("problem", "VARCHAR", "why nothing follows from it: tombstone, not_json, newer_version, unknown_type, malformed"),
+        (
+            "problem",
+            "VARCHAR",
+            "why nothing follows from it: tombstone, not_json, newer_version, unknown_type, malformed",
+        ),
         ("value", "JSON", "the record's value; null when it is no JSON object"),
         ("raw", "BLOB", "the value's bytes when it is no JSON object"),
     ),

@@ -10,9 +10,14 @@ from contextlib import asynccontextmanager, suppress
 import faust
 from prometheus_client import start_http_server
 
+from projections.publish import Publisher
+from projections.service import ProjectionService
+from projections.store import Store
 from stream_app.agents.intake import GROUP as INTAKE_GROUP
 from stream_app.agents.intake import Intake, declare_intake
 from stream_app.agents.mix_index import MixIndex
+from stream_app.api.health import make_api
+from stream_app.api.server import bind, serve_api
 from stream_app.assembly.job_dir import JobDirs
 from stream_app.assembly.joiner import Joiner
 from stream_app.assembly.service import GROUP as ASSEMBLER_GROUP
@@ -23,6 +28,7 @@ from stream_app.cutting.pool import CutterPool
 from stream_app.cutting.service import GROUP as CUTTER_GROUP
 from stream_app.cutting.service import WINDOW, Cutter
 from stream_app.domain.errors import UsageError
+from stream_app.kafka.clients import make_consumer
 from stream_app.kafka.faust_app import make_faust_app, run_faust
 from stream_app.kafka.group_reader import GroupReader
 from stream_app.kafka.render_config import RenderConfigReader
@@ -83,6 +89,33 @@ async def run_worker(settings: Settings, stop: asyncio.Event) -> None:
         parts.create_task(_run_intake(faust_app, index, stop), name=INTAKE_GROUP)
         log.info("render_worker.started", worker=worker, metrics_port=port)
     log.info("render_worker.stopped", worker=worker)
+
+
+async def run_serve(settings: Settings, stop: asyncio.Event) -> None:
+    """Projection and API in one process, until `stop`; then a last snapshot is published.
+
+    Raises:
+        TopologyError: the topics in Kafka are not as declared.
+        UsageError: a setting cannot be used, or another process projects into these artifacts.
+    """
+    await create_topics(settings)
+    listener = bind(settings)
+    store = Store(settings.projection_path)
+    try:
+        projection = ProjectionService(
+            lambda: make_consumer(settings), store, Publisher(store, settings.snapshot_path)
+        )
+        api = make_api(lambda: projection.lag)
+        async with asyncio.TaskGroup() as parts:
+            parts.create_task(projection.run(stop), name="projection")
+            parts.create_task(serve_api(api, listener, stop), name="api")
+            log.info(
+                "serve.started", address=listener.getsockname()[:2], snapshot=str(settings.snapshot_path)
+            )
+    finally:
+        store.close()
+        listener.close()
+    log.info("serve.stopped")
 
 
 def serve_metrics(settings: Settings) -> int:

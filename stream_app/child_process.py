@@ -35,6 +35,8 @@ class Ended:
 def die_with_parent(parent_pid: int | None = None) -> None:
     """Have the kernel kill this process when the one that started it ends, however it ends.
 
+    The kernel means the thread that started it: that one has to live as long as the process is wanted.
+
     Args:
         parent_pid: who started it; when that one is gone already, this process ends at once. Without it
             a parent that died before this call is not noticed.

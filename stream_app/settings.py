@@ -94,6 +94,11 @@ class Settings(BaseSettings):
         return self.artifacts_dir / "mixes"
 
     @cached_property
+    def projection_path(self) -> Path:
+        """The DuckDB file that `serve` folds into; nobody else opens it."""
+        return self.artifacts_dir / "projection" / "private.duckdb"
+
+    @cached_property
     def snapshot_path(self) -> Path:
         """The DuckDB file that users open."""
         return self.artifacts_dir / "clipfold.duckdb"

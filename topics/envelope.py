@@ -10,8 +10,6 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from pydantic_core import to_json
-
 from topics.codec import Poison, Tombstone, read_object
 from topics.events import MixEvent
 from topics.ids import traceparent
@@ -68,7 +66,7 @@ def open_envelope(
     body = read_object(value)
     if not isinstance(body, dict):
         return body
-    structured = attributes.get("content-type", "").startswith(STRUCTURED) or "specversion" in body
+    structured = attributes.get("content-type", "").lower().startswith(STRUCTURED) or "specversion" in body
     return _open_structured(body, attributes) if structured else Opened(body, attributes)
 
 
@@ -83,19 +81,19 @@ def _header_attributes(headers: Iterable[tuple[str, bytes | None]]) -> dict[str,
 
 def _open_structured(body: dict[str, Any], attributes: dict[str, str]) -> Opened | Poison | Tombstone:
     inside = {name: value for name, value in body.items() if isinstance(value, str) and name != "data"}
-    raw = _structured_data(body)
-    if isinstance(raw, Poison):
-        return raw
-    data = read_object(raw)
+    data = _structured_data(body)
     return Opened(data, attributes | inside) if isinstance(data, dict) else data
 
 
-def _structured_data(body: dict[str, Any]) -> bytes | Poison:
+def _structured_data(body: dict[str, Any]) -> dict[str, Any] | Poison | Tombstone:
     if "data_base64" in body:
         try:
-            return base64.b64decode(body["data_base64"], validate=True)
+            return read_object(base64.b64decode(body["data_base64"], validate=True))
         except (binascii.Error, TypeError, ValueError) as error:
             return Poison(f"data_base64 of the CloudEvent is not base64: {error}")
     if "data" not in body:
         return Poison("the CloudEvent has no data")
-    return to_json(body["data"])
+    data = body["data"]
+    if isinstance(data, dict):
+        return data
+    return Poison(f"the CloudEvent's data is to be a JSON object, not {type(data).__name__}")

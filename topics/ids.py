@@ -15,7 +15,12 @@ MixId = Annotated[str, Field(pattern=MIX_ID_PATTERN, description="id of the mix"
 TraceId = Annotated[str, Field(pattern=r"^[0-9a-f]{32}$", description="W3C trace id, 32 hex digits")]
 
 _MIX_ID = re.compile(MIX_ID_PATTERN)
-_TRACEPARENT = re.compile(r"^[0-9a-f]{2}-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}")
+_TRACEPARENT = re.compile(
+    r"(?!ff)(?P<version>[0-9a-f]{2})-(?P<trace>(?!0{32})[0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}(?P<rest>-.*)?"
+)
+_RECORD_REF = re.compile(
+    r"(?P<topic>[a-zA-Z0-9._-]{1,249})/(?P<partition>[0-9]{1,10})/(?P<offset>[0-9]{1,19})"
+)
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -36,8 +41,10 @@ class RecordRef:
         Raises:
             ValueError: it is not of that form.
         """
-        topic, partition, offset = text.rsplit("/", 2)
-        return cls(topic, int(partition), int(offset))
+        match = _RECORD_REF.fullmatch(text)
+        if match is None:
+            raise ValueError(f"{text[:300]!r} is not of the form topic/partition/offset")
+        return cls(match["topic"], int(match["partition"]), int(match["offset"]))
 
 
 def is_mix_id(text: str) -> bool:
@@ -57,9 +64,10 @@ def minted_mix_id(ref: RecordRef) -> str:
 
 def trace_id_of(traceparent: str | None, ref: RecordRef) -> str:
     """The trace a record belongs to: its W3C `traceparent`'s, else one minted from where it stands."""
-    match = _TRACEPARENT.match(traceparent or "")
-    if match and match[1].strip("0"):
-        return match[1]
+    match = _TRACEPARENT.fullmatch(traceparent or "")
+    # Only versions after 00 may say more than those four parts.
+    if match and not (match["version"] == "00" and match["rest"]):
+        return match["trace"]
     return derived_id("trace", ref).replace("-", "")
 
 

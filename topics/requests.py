@@ -27,7 +27,7 @@ class _Request(BaseModel):
 class Song(_Request):
     """The sound of the mix."""
 
-    uri: Uri
+    uri: Uri = Field(description="http(s)://, file:/// or a path under a media root")
     offset_ms: Annotated[int, Field(ge=-DAY_MS, le=DAY_MS)] = Field(
         0, description="picture time of its first sample; below 0 cuts that much off its head"
     )
@@ -43,19 +43,21 @@ class Gaps(_Request):
 class Subtitles(_Request):
     """Lyrics on the picture or beside it."""
 
-    burn_in: bool = False
-    sidecar: tuple[Literal["srt", "vtt"], ...] = ()
+    burn_in: bool = Field(False, description="draw the lyrics into the picture")
+    sidecar: tuple[Literal["srt", "vtt"], ...] = Field((), description="files written beside the video")
 
 
 class Candidate(_Request):
     """A span of a source video that could illustrate a line. The cut starts at `start_ms`."""
 
-    video_id: Name
-    uri: Uri
-    start_ms: Milliseconds
+    video_id: Name = Field(description="the source; its limits and its queue go by this")
+    uri: Uri = Field(description="http(s)://, file:/// or a path under a media root")
+    start_ms: Milliseconds = Field(description="where the cut starts, on the source's clock")
     end_ms: Milliseconds | None = Field(None, description="a hint, never checked against the source")
-    rank: int | None = None
-    score: Annotated[float, Field(allow_inf_nan=False)] | None = None
+    rank: int | None = Field(None, description="kept for the reader; the order given decides")
+    score: Annotated[float, Field(allow_inf_nan=False)] | None = Field(
+        None, description="kept for the reader of the request; dropped from the plan"
+    )
 
 
 class Line(_Request):
@@ -64,9 +66,9 @@ class Line(_Request):
     line_id: Annotated[str, Field(min_length=1, max_length=64)] | None = Field(
         None, description="unique; its position from 1 when absent"
     )
-    text: Annotated[str, Field(max_length=10_000)] = ""
-    start_ms: Milliseconds
-    end_ms: Milliseconds
+    text: Annotated[str, Field(max_length=10_000)] = Field("", description="the lyric")
+    start_ms: Milliseconds = Field(description="on the picture's clock")
+    end_ms: Milliseconds = Field(description="on the picture's clock, not included")
     candidates: tuple[Candidate, ...] = Field((), description="tried in the order given")
 
 
@@ -74,32 +76,38 @@ class MixRequest(_Request):
     """Make a music video of these lines over this song."""
 
     type: Literal["mix-request"] = "mix-request"
-    mix_id: MixId | None = None
+    mix_id: MixId | None = Field(
+        None, description="absent: the record's key if it fits, else minted from where the record stands"
+    )
     priority: Annotated[int, Field(ge=0, le=9)] = Field(5, description="9 is the most urgent")
-    song: Song | None = None
-    profile: RenderProfile = Field(default_factory=RenderProfile)
-    gaps: Gaps = Field(default_factory=Gaps)
-    subtitles: Subtitles = Field(default_factory=Subtitles)
-    lines: Annotated[tuple[Line, ...], Field(min_length=1, max_length=MAX_LINES)]
+    song: Song | None = Field(None, description="absent: the video has no audio stream")
+    profile: RenderProfile = Field(default_factory=RenderProfile, description="what every clip has in common")
+    gaps: Gaps = Field(default_factory=Gaps, description="what is seen between lines")
+    subtitles: Subtitles = Field(default_factory=Subtitles, description="lyrics on the picture or beside it")
+    lines: Annotated[tuple[Line, ...], Field(min_length=1, max_length=MAX_LINES)] = Field(
+        description="sorted by `start_ms`, not overlapping"
+    )
 
 
 class MixCancel(_Request):
     """Stop a mix that has not ended."""
 
     type: Literal["mix-cancel"]
-    mix_id: MixId | None = None
+    mix_id: MixId | None = Field(None, description="the mix to stop; absent: the record's key")
 
 
 class MixRevise(_Request):
     """Change or add lines of an accepted mix, by `line_id`; all else stays as it was."""
 
     type: Literal["mix-revise"]
-    mix_id: MixId | None = None
-    priority: Annotated[int, Field(ge=0, le=9)] | None = None
-    song: Song | None = None
-    gaps: Gaps | None = None
-    subtitles: Subtitles | None = None
-    lines: Annotated[tuple[Line, ...], Field(max_length=MAX_LINES)] = ()
+    mix_id: MixId | None = Field(None, description="the mix to change; absent: the record's key")
+    priority: Annotated[int, Field(ge=0, le=9)] | None = Field(None, description="9 is the most urgent")
+    song: Song | None = Field(None, description="another song")
+    gaps: Gaps | None = Field(None, description="what is seen between lines")
+    subtitles: Subtitles | None = Field(None, description="lyrics on the picture or beside it")
+    lines: Annotated[tuple[Line, ...], Field(max_length=MAX_LINES)] = Field(
+        (), description="changed or new lines by `line_id`"
+    )
 
 
 type_of_request: dict[str, type[MixRequest | MixCancel | MixRevise]] = {

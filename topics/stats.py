@@ -10,9 +10,9 @@ class VideoStats(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
-    attempts: int
-    completed: int
-    failed: int
+    attempts: int = Field(description="all attempts at it")
+    completed: int = Field(description="those that made a clip")
+    failed: int = Field(description="those that did not")
 
 
 class ClipStats(BaseModel):
@@ -30,5 +30,5 @@ class ClipStats(BaseModel):
     avg_clip_duration_ms: int | None = Field(description="half up; null without a successful attempt")
     p95_clip_duration_ms: int | None = Field(description="nearest rank; null without a successful attempt")
     fallback_reason_counts: dict[FallbackReason, int] = Field(description="only reasons that occurred")
-    per_video: dict[str, VideoStats]
+    per_video: dict[str, VideoStats] = Field(description="by `video_id`")
     config_versions: tuple[int, ...] = Field(description="sorted; -1 is the built-in default")

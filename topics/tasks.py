@@ -15,10 +15,10 @@ class PastAttempt(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
-    video_id: str
-    candidate_index: int
-    reason: FallbackReason
-    error: str
+    video_id: str = Field(description="source of the candidate tried")
+    candidate_index: int = Field(description="which candidate was tried, from 0")
+    reason: FallbackReason = Field(description="why it failed")
+    error: str = Field(description="the same in words, with what was seen")
 
 
 class ClipTask(BaseModel):
@@ -31,19 +31,19 @@ class ClipTask(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore")
 
     type: Literal["clip-task"] = "clip-task"
-    event_id: str
+    event_id: str = Field(description="uuid5 of its cause: the same when it is sent again")
     mix_id: MixId
     trace_id: TraceId
     caused_by: str = Field(description="topic/partition/offset of the record that asked for this attempt")
     at_ms: int = Field(description="when it was sent, ms since 1970-01-01 UTC")
-    clip_task_id: str
-    clip_index: int
-    line_id: str
-    priority: int
-    profile: RenderProfile
+    clip_task_id: str = Field(description="id of the line's clip, as in the plan")
+    clip_index: int = Field(description="position of the line, from 0")
+    line_id: str = Field(description="the line, as in the plan")
+    priority: int = Field(description="of the mix, 0-9; 9 is the most urgent")
+    profile: RenderProfile = Field(description="what every clip of the mix has in common")
     frames: int = Field(description="frames of the line itself; the source must have them")
     extend_frames: int = Field(description="frames after them; what the source lacks of these is black")
-    candidates: tuple[Candidate, ...]
+    candidates: tuple[Candidate, ...] = Field(description="tried in the order given")
     candidate_index: int = Field(0, description="which candidate to try, from 0")
     attempt: int = Field(1, description="which try at that candidate, from 1")
     not_before_ms: int = Field(0, description="a retry waits until then, ms since 1970-01-01 UTC")

@@ -1,6 +1,6 @@
 """Makes the placeholder: 3 s of black, 1280x720 at 30 fps, H.264 yuv420p, the same bytes every time.
 
-    python scripts/media/create_placeholder_clip.py [--out media/fallback/clip_placeholder.mp4]
+python scripts/media/create_placeholder_clip.py [--out media/fallback/clip_placeholder.mp4]
 """
 
 import argparse
@@ -55,7 +55,9 @@ def check_placeholder(path: Path) -> None:
         frames = list(container.decode(stream))
     times = [frame.pts * (frame.time_base or 0) * FPS for frame in frames if frame.pts is not None]
     if times != list(range(FRAMES)):
-        raise PlaceholderError(f"{path} has {len(frames)} frames at {times} thirtieths of a second, not {FRAMES}")
+        raise PlaceholderError(
+            f"{path} has {len(frames)} frames at {times} thirtieths of a second, not {FRAMES}"
+        )
     for number, frame in enumerate(frames):
         if (frame.width, frame.height, frame.format.name) != (WIDTH, HEIGHT, "yuv420p"):
             raise PlaceholderError(f"{path}: frame {number} is {frame}")
@@ -76,7 +78,9 @@ def create_placeholder(path: Path) -> None:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the script."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--out", type=Path, default=DEFAULT_OUT, help="where to (default: the one in media/fallback)")
+    parser.add_argument(
+        "--out", type=Path, default=DEFAULT_OUT, help="where to (default: the one in media/fallback)"
+    )
     out = parser.parse_args(arguments).out
     create_placeholder(out)
     print(f"{out}: {FRAMES} black frames, {WIDTH}x{HEIGHT}, {FPS} fps, {out.stat().st_size} bytes")

@@ -6,6 +6,7 @@ Files that are there and whole are left alone. An interrupted run leaves nothing
 """
 
 import argparse
+import signal
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -44,11 +45,11 @@ class Job:
 def video_job(sample: Sample, frames: int | None = None) -> Job:
     """The job of one source, or of its first `frames` frames."""
     gop = f"{'open ' if sample.open_gop else ''}GOP {sample.gop}, {sample.b_frames} B-frames"
-    about = f"{sample.width}x{sample.height}, {sample.fps} fps, {sample.seconds} s, {gop}, {sample.sound or 'no sound'}"
+    picture = f"{sample.width}x{sample.height}, {sample.fps} fps, {sample.seconds} s"
     return Job(
         sample.name,
         sample.file,
-        about,
+        f"{picture}, {gop}, {sample.sound or 'no sound'}",
         make=partial(make_video, sample, frames=frames),
         check=partial(check_video, sample, frames=frames),
     )
@@ -62,7 +63,11 @@ def song_job() -> Job:
 
 def all_jobs() -> list[Job]:
     """Every file, the longest work first, so that both workers end at about the same time."""
-    by_work = sorted(SAMPLES, key=lambda s: s.frames * s.width * s.height, reverse=True)
+
+    def work(sample: Sample) -> int:
+        return sample.frames * sample.width * sample.height * (3 if sample.codec == "libvpx-vp9" else 1)
+
+    by_work = sorted(SAMPLES, key=work, reverse=True)
     return [*map(video_job, by_work), song_job()]
 
 
@@ -134,4 +139,5 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends as cleanly as on Ctrl-C
     sys.exit(main())

@@ -1,6 +1,6 @@
-"""Writes the slow render case: a request of 60 lines over all six samples, enough work to watch it being done.
+"""Writes the slow render case: 60 lines over all six samples, enough work to watch it being done.
 
-    python scripts/media/create_slow_render_case.py [--out media/slow_render_case.json]
+python scripts/media/create_slow_render_case.py [--out media/slow_render_case.json]
 """
 
 import argparse
@@ -44,7 +44,10 @@ def as_text(case: dict[str, Any]) -> str:
 
 
 def _line(index: int, text: str) -> dict[str, Any]:
-    first, second = SAMPLES[index % len(SAMPLES)], SAMPLES[(index + 1 + index // len(SAMPLES) % 5) % len(SAMPLES)]
+    first, second = (
+        SAMPLES[index % len(SAMPLES)],
+        SAMPLES[(index + 1 + index // len(SAMPLES) % 5) % len(SAMPLES)],
+    )
     return {
         "line_id": str(index + 1),
         "text": text,

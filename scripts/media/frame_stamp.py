@@ -8,8 +8,8 @@ A row of 32 black or white blocks tells which source the frame is of and which f
 | 8-23 | the number of the frame, from 0 |
 | 24-31 | the last byte of the CRC-32 of the three bytes before |
 
-The row lies in the largest centred 16:9 part of the source's frame: from 2 % to 98 % of that part's width and from
-3 % to 9 % of its height. So it is at the same place in every 16:9 picture that was cropped from any source.
+The row lies in the largest centred 16:9 part of the source's frame: from 2 % to 98 % of that part's width and
+from 3 % to 9 % of its height. So it is at the same place in every 16:9 picture cropped from any source.
 """
 
 import zlib
@@ -72,7 +72,7 @@ def centre_area(size: Size) -> Area:
 
 
 def shown_area(source: Size, picture: Size, fit: Literal["crop", "pad", "blur", "stretch"]) -> Area:
-    """Where the 16:9 part of a source lies in a picture made from it under that `fit`, maybe beyond its edges."""
+    """Where the 16:9 part of a source lies in a picture made from it under `fit`; maybe beyond the edges."""
     scale_x, scale_y = Fraction(picture[0], source[0]), Fraction(picture[1], source[1])
     if fit != "stretch":
         scale_x = scale_y = max(scale_x, scale_y) if fit == "crop" else min(scale_x, scale_y)
@@ -86,7 +86,7 @@ def shown_area(source: Size, picture: Size, fit: Literal["crop", "pad", "blur", 
 
 
 def stamp_row(origin: Origin, area: Area) -> bytes:
-    """One row of luma from the first block's edge to the last's; the stamp is this row in each of `area.rows()`.
+    """One row of luma from the first edge to the last; the stamp is this row in each of `area.rows()`.
 
     Raises:
         ValueError: a number is too large for its blocks.
@@ -112,8 +112,8 @@ def read_origin(frame: av.VideoFrame, area: Area | None = None) -> Origin:
 
     Args:
         frame: as PyAV decodes it; formats without a plane of 8-bit luma are converted.
-        area: where the 16:9 part of the source is shown; without it the centre of the frame, which is right for
-            frames of the source itself and for 16:9 pictures made with `fit: crop`. Else ask `shown_area`.
+        area: where the 16:9 part of the source is shown; without it the centre of the frame, which is
+            right for the source itself and for 16:9 pictures made with `fit: crop`. Else ask `shown_area`.
 
     Raises:
         StampError: there is no stamp, or not all of it.
@@ -154,7 +154,9 @@ def _bit(luma: bytes, stride: int, rows: Sequence[int], edges: list[int], block:
     left, right = edges
     margin = (right - left) // 4  # the edges of a block are blurred by scaling and encoding
     left, right = left + margin, right - margin
-    mean = sum(sum(luma[row * stride + left : row * stride + right]) for row in rows) // (len(rows) * (right - left))
+    mean = sum(sum(luma[row * stride + left : row * stride + right]) for row in rows) // (
+        len(rows) * (right - left)
+    )
     if LIGHTEST_BLACK < mean < DARKEST_WHITE:
         raise StampError(f"block {block} is grey (luma {mean}): there is no stamp at this place")
     return int(mean >= DARKEST_WHITE)

@@ -1,4 +1,4 @@
-"""The words of the sample song: sixty lines of three seconds, with the letters and signs that lyrics really have."""
+"""The words of the sample song: sixty lines, with the letters and signs that lyrics really have."""
 
 LYRICS = (
     "We wired the night with neon, line by line",
@@ -18,7 +18,7 @@ LYRICS = (
     "Fold it over, nothing's thrown away",
     "All we ever did is here to play",
     "The café lights were humming out of key",
-    "You said, \"the log is all there'll ever be\"",
+    'You said, "the log is all there\'ll ever be"',
     "Grüße aus der Straße, half past four",
     "A stranger's waltz, a half-forgotten score",
     "I counted every block of black and white",

@@ -16,7 +16,7 @@ Motion = Callable[[int, int], tuple[int, int]]
 
 @dataclass(frozen=True)
 class Pattern:
-    """A tile that repeats for ever, and how one looks at it. Tile sizes are even, because of the halved chroma."""
+    """A tile that repeats for ever, and how one looks at it. Its sizes are even: chroma has half of them."""
 
     tile_width: int
     tile_height: int
@@ -43,7 +43,10 @@ class Canvas:
         self._pattern = pattern
         self._height = height
         self._luma_stride, self._chroma_stride = luma_stride, chroma_stride
-        tile = [[_yuv(pattern.colour(x, y)) for x in range(pattern.tile_width)] for y in range(pattern.tile_height)]
+        tile = [
+            [_yuv(pattern.colour(x, y)) for x in range(pattern.tile_width)]
+            for y in range(pattern.tile_height)
+        ]
         half = [row[::2] for row in tile[::2]]
         self._luma = [_long_row(bytes(c[0] for c in row), luma_stride) for row in tile]
         self._blue = [_long_row(bytes(c[1] for c in row), chroma_stride) for row in half]
@@ -58,7 +61,10 @@ class Canvas:
         for y in range(0, self._height, 2):
             right, down = motion(frame, y)
             x, row = right % width, (y + down) % height
-            luma += (self._luma[row][x : x + self._luma_stride], self._luma[row + 1][x : x + self._luma_stride])
+            luma += (
+                self._luma[row][x : x + self._luma_stride],
+                self._luma[row + 1][x : x + self._luma_stride],
+            )
             blue.append(self._blue[row // 2][x // 2 : x // 2 + self._chroma_stride])
             red.append(self._red[row // 2][x // 2 : x // 2 + self._chroma_stride])
         join = bytearray().join

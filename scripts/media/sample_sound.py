@@ -6,9 +6,15 @@ from collections.abc import Callable
 from fractions import Fraction
 from math import exp, pi, sin
 from pathlib import Path
+from typing import cast
 
 import av
+from av.audio.stream import AudioStream
+from av.container import OutputContainer
 from sample_table import SongSample
+
+Voice = Callable[[float], float]
+"""The height of a wave at a time in seconds."""
 
 RATE = 48_000
 FRAME_BYTES = 4
@@ -21,6 +27,13 @@ CHORDS = ((220.0, 261.63, 329.63), (174.61, 220.0, 261.63), (196.0, 261.63, 329.
 """Am, F, C over G, G: one a line, in hertz."""
 BELLS = (880.0, 698.46, 783.99, 987.77)
 """The note struck at the start of a line, by its chord."""
+
+
+def add_sound(container: OutputContainer, codec: str) -> AudioStream:
+    """A stream of 48 kHz stereo in a container that is being written."""
+    stream = cast("AudioStream", container.add_stream(codec, rate=RATE, layout="stereo"))
+    stream.bit_rate = 128_000
+    return stream
 
 
 def sound_frame(pcm: bytes, start: int) -> av.AudioFrame:
@@ -41,7 +54,7 @@ def beep(number: int, samples: int) -> bytes:
 
 
 def song_samples(song: SongSample) -> int:
-    """Samples in the song: as many whole packets as fit into its lines, so up to 21 ms less than they last."""
+    """Samples in the song: as many whole packets as fit into its lines, up to 21 ms less than they last."""
     return song.lines * song.line_ms * RATE // 1000 // AAC_FRAME * AAC_FRAME
 
 
@@ -51,11 +64,12 @@ def make_song(song: SongSample, path: Path, go_on: Callable[[], None]) -> None:
     verses = [_verse(chord, per_line) for chord in range(len(CHORDS))]
     choruses = [_chorus(verse, chord) for chord, verse in enumerate(verses)]
     parts = [[_interleave(bar) for bar in part] for part in (verses, choruses)]
-    with av.open(path, "w", format="mp4", options={"fflags": "+bitexact", "movflags": "+faststart"}) as container:
+    with av.open(
+        path, "w", format="mp4", options={"fflags": "+bitexact", "movflags": "+faststart"}
+    ) as container:
         container.metadata["title"] = "clipfold sample song"
         container.metadata["comment"] = song.recipe
-        stream = container.add_stream("aac", rate=RATE, layout="stereo")
-        stream.bit_rate = 128_000
+        stream = add_sound(container, "aac")
         for line in range(song.lines):
             go_on()
             bar = parts[line // 8 % 2][line % len(CHORDS)]  # eight lines of verse, eight of chorus
@@ -82,15 +96,14 @@ def check_song(song: SongSample, path: Path) -> None:
 
 
 def _verse(chord: int, length: int) -> list[float]:
-    """One line of the song: the chord, a bell and a kick at its start, and a soft kick on the other three beats."""
+    """One line of the song: the chord, a bell and a loud kick at its start, soft kicks on the other beats."""
     bar = [0.0] * length
     beat = length // 4
     for pitch in CHORDS[chord]:
-        _add(bar, 0, length, lambda t, p=pitch: 1500 * sin(2 * pi * p * t) * min(1.0, t * 12) * (1 - t / 3.05))
-    _add(bar, 0, beat * 2, lambda t: 7000 * sin(2 * pi * BELLS[chord] * t) * exp(-5 * t))
+        _add(bar, 0, length, _pad(pitch))
+    _add(bar, 0, beat * 2, _pluck(BELLS[chord], loud=7000, decay=5))
     for number in range(4):
-        loud = 12_000 if number == 0 else 3500
-        _add(bar, number * beat, beat // 2, lambda t, v=loud: v * sin(60 * (1 - exp(-t * 18))) * exp(-t * 14))
+        _add(bar, number * beat, beat // 2, _kick(loud=3500 if number else 12_000))
     return bar
 
 
@@ -99,12 +112,25 @@ def _chorus(verse: list[float], chord: int) -> list[float]:
     bar = list(verse)
     note = len(bar) // 8
     for number in range(8):
-        pitch = CHORDS[chord][number % 3] * 2
-        _add(bar, number * note, note, lambda t, p=pitch: 2200 * sin(2 * pi * p * t) * exp(-7 * t))
+        _add(bar, number * note, note, _pluck(CHORDS[chord][number % 3] * 2, loud=2200, decay=7))
     return bar
 
 
-def _add(bar: list[float], start: int, length: int, voice: Callable[[float], float]) -> None:
+def _pad(pitch: float) -> Voice:
+    """A soft tone that swells at once and is gone after three seconds."""
+    return lambda t: 1500 * sin(2 * pi * pitch * t) * min(1.0, t * 12) * max(0.0, 1 - t / 3)
+
+
+def _pluck(pitch: float, *, loud: int, decay: int) -> Voice:
+    return lambda t: loud * sin(2 * pi * pitch * t) * exp(-decay * t)
+
+
+def _kick(*, loud: int) -> Voice:
+    """A drum whose pitch falls."""
+    return lambda t: loud * sin(60 * (1 - exp(-18 * t))) * exp(-14 * t)
+
+
+def _add(bar: list[float], start: int, length: int, voice: Voice) -> None:
     for i in range(min(length, len(bar) - start)):
         bar[start + i] += voice(i / RATE)
 

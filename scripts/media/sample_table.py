@@ -6,7 +6,7 @@ from math import ceil
 from typing import Literal
 
 RECIPE = 1
-"""Raise it when the same row shall make other pictures or sounds: files of an older recipe are then made again."""
+"""Raise it when a row shall make other pictures or sounds: files of an older recipe are then made again."""
 
 FILM, NTSC = Fraction(24000, 1001), Fraction(30000, 1001)
 
@@ -81,7 +81,9 @@ class SongSample:
 SAMPLES = (
     Sample(1, "neon-grid", "mp4", 1920, 1080, FILM, 60, gop=250, b_frames=3),
     Sample(2, "ocean-waves", "mp4", 1280, 720, Fraction(30), 66, gop=30, sound="aac"),
-    Sample(3, "candy-stripes", "mkv", 854, 480, Fraction(60), 62, gop=120, b_frames=2, open_gop=True, sound="aac"),
+    Sample(
+        3, "candy-stripes", "mkv", 854, 480, Fraction(60), 62, gop=120, b_frames=2, open_gop=True, sound="aac"
+    ),
     Sample(4, "forest-diamonds", "webm", 640, 360, Fraction(50), 64, gop=100, sound="libopus"),
     Sample(5, "aurora-curtain", "mp4", 720, 1280, NTSC, 60, gop=60, b_frames=1),
     Sample(6, "old-film", "mkv", 640, 480, Fraction(25), 75, gop=25, b_frames=2),

@@ -6,13 +6,15 @@ from fractions import Fraction
 from itertools import pairwise
 from math import ceil
 from pathlib import Path
+from typing import cast
 
 import av
 from av.container import OutputContainer
+from av.video.stream import VideoStream
 from frame_stamp import Origin, centre_area, stamp_row
-from glyphs import ADVANCE, GLYPH_HEIGHT, PAPER, text_rows
+from glyphs import ADVANCE, PAPER, text_rows
 from patterns import PATTERNS, Canvas, Planes
-from sample_sound import beep, sound_frame
+from sample_sound import RATE, add_sound, beep, sound_frame
 from sample_table import Sample
 
 NEUTRAL = 128
@@ -52,20 +54,23 @@ def make_video(sample: Sample, path: Path, go_on: Callable[[], None], frames: in
 
 
 def _encode(sample: Sample, container: OutputContainer, count: int, go_on: Callable[[], None]) -> None:
-    video = container.add_stream(sample.codec, rate=sample.fps, options=_encoder_options(sample))
+    options = _encoder_options(sample)
+    video = cast("VideoStream", container.add_stream(sample.codec, rate=sample.fps, options=options))
     video.width, video.height, video.pix_fmt = sample.width, sample.height, "yuv420p"
     coder = video.codec_context
     coder.thread_count = THREADS
     coder.colorspace = coder.color_primaries = coder.color_trc = BT709
     coder.color_range = LIMITED
-    sound = container.add_stream(sample.sound, rate=48_000, layout="stereo") if sample.sound else None
+    sound = add_sound(container, sample.sound) if sample.sound else None
     second = ceil(sample.fps)
     for number, frame in enumerate(draw_frames(sample, count)):
         go_on()
         container.mux(video.encode(frame))
-        if sound and number % second == 0:  # a second at a time, so that the two stay side by side in the file
+        if (
+            sound and number % second == 0
+        ):  # a second at a time, so that the two stay side by side in the file
             until = min(number + second, count)
-            start, end = (int(n / sample.fps * 48_000) for n in (number, until))
+            start, end = (int(n / sample.fps * RATE) for n in (number, until))
             container.mux(sound.encode(sound_frame(beep(sample.number, end - start), start)))
     container.mux(video.encode(None))
     if sound:
@@ -74,7 +79,14 @@ def _encode(sample: Sample, container: OutputContainer, count: int, go_on: Calla
 
 def _encoder_options(sample: Sample) -> dict[str, str]:
     if sample.codec == "libvpx-vp9":
-        return {"deadline": "realtime", "cpu-used": "8", "crf": "36", "b": "0", "g": str(sample.gop), "row-mt": "1"}
+        return {
+            "deadline": "realtime",
+            "cpu-used": "8",
+            "crf": "36",
+            "b": "0",
+            "g": str(sample.gop),
+            "row-mt": "1",
+        }
     return {
         "preset": "ultrafast",
         "crf": "23",
@@ -94,7 +106,7 @@ def draw_frames(sample: Sample, count: int) -> Iterator[av.VideoFrame]:
         _paint_label(picture, sample, number)
         frame = av.VideoFrame(sample.width, sample.height, "yuv420p")
         for plane, content in zip(frame.planes, (picture.luma, picture.blue, picture.red), strict=True):
-            plane.update(content)
+            plane.update(bytes(content))
         frame.pts, frame.time_base = number, 1 / sample.fps
         yield frame
 
@@ -165,7 +177,9 @@ def check_video(sample: Sample, path: Path, frames: int | None = None) -> None:
             "recipe": {key.lower(): value for key, value in container.metadata.items()}.get("comment"),
             "sound": len(container.streams.audio),
             "frames": len(times),
-            "keyframe distances": _keyframe_distances(sorted(times), Fraction(video.time_base or 0) * sample.fps),
+            "keyframe distances": _keyframe_distances(
+                sorted(times), Fraction(video.time_base or 0) * sample.fps
+            ),
         }
     promised = {
         "size": sample.size,
@@ -180,7 +194,7 @@ def check_video(sample: Sample, path: Path, frames: int | None = None) -> None:
 
 
 def _keyframe_distances(times: list[tuple[int, bool]], frames_per_tick: Fraction) -> set[int]:
-    """Distances of keyframes in frames of the promised rate: wrong too when the rate is not the promised one."""
+    """Distances of keyframes in frames of the promised rate; {-1} when that is not the rate of the file."""
     first = times[0][0] if times else 0
     shown = [(round((pts - first) * frames_per_tick), key) for pts, key in times]
     if [number for number, _ in shown] != list(range(len(shown))):

@@ -1,1 +1,1 @@
-"""x"""
+"""The HTTP API of `clipfold serve`."""

@@ -1,1 +1,1 @@
-"""x"""
+"""Joining: from the clips of a mix to its video."""

@@ -51,7 +51,7 @@ def join_clips(parts: Sequence[Path], frames: Sequence[int], rate: Fraction, out
         "movie_timescale": str(clock),
         "fflags": "+bitexact",
     }
-    with av.open(parts[0]) as first, av.open(out, "w", format="mp4", options=options) as output:
+    with _open(parts[0]) as first, av.open(out, "w", format="mp4", options=options) as output:
         stream = output.add_stream_from_template(first.streams.video[0])
         stream.time_base = Fraction(1, clock)
         offset = 0

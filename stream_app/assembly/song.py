@@ -20,9 +20,10 @@ BIT_RATE = 192_000
 """Of the AAC stream: ffmpeg's own encoder is held to be transparent from about here for stereo."""
 
 TIMEOUT_S = 1200.0
-"""A song of an hour encodes in about 30 s on one core; what runs for so long hangs."""
+"""A song of an hour encodes in about a minute on one core; what runs for so long hangs."""
 
-_OUR_FAULTS = ("No space left on device", "File too large", "Cannot allocate memory", "Disk quota exceeded")
+_OUR_FAULTS = ("No space left on device", "File too large", "Disk quota exceeded")
+"""No "Cannot allocate memory": a song may be made to ask for too much, and would be tried for ever."""
 
 
 def samples_of(frames: int, rate: Fraction) -> int:
@@ -44,7 +45,7 @@ def encode_song(
 
     Raises:
         MixError: `song_invalid` when ffmpeg fails on the song or needs too long.
-        OwnFaultError: the disk is full, or memory.
+        OwnFaultError: the disk is full, or the encoder was killed from outside.
     """
     try:
         ended = run_to_end(_command(song, offset_ms, samples, out), timeout_s=timeout_s)

@@ -1,1 +1,1 @@
-"""x"""
+"""Cutting: from a source to a verified clip in the store."""

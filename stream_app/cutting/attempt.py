@@ -5,7 +5,7 @@ from pathlib import Path
 
 from stream_app.clock import Clock
 from stream_app.cutting.facts import Attempt, placeholder_inserted
-from stream_app.cutting.orders import CutOrder, PlaceholderOrder, CutResult
+from stream_app.cutting.orders import CutOrder, CutResult, PlaceholderOrder
 from stream_app.cutting.pool import CutterPool
 from stream_app.cutting.sources import resolve_local
 from stream_app.domain.attempts import next_task

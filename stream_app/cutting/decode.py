@@ -38,6 +38,8 @@ def decode_wanted(index: SourceIndex, wanted: Sequence[int]) -> Iterator[SourceF
     Raises:
         SourceError: `cut_failed`, when one of them does not come out, or only out of damaged data.
     """
+    if index.damage.hits(wanted[0]):
+        raise _failed(index, f"its data are damaged at {index.clock.ms(wanted[0])} ms")
     complaint = ""
     for landing in LANDINGS_S:
         with open_source(index.path) as container:
@@ -63,6 +65,8 @@ def _wanted_only(
     for frame in frames:
         if frame.pts > wanted[position]:
             break
+        if index.damage.hits(frame.pts):
+            raise _UnusableError(f"its data are damaged at {index.clock.ms(frame.pts)} ms")
         if frame.pts == wanted[position]:
             yield frame
             position += 1
@@ -91,6 +95,8 @@ class _Run:
         context = self._stream.codec_context
         # Clips are what runs in parallel; and one thread decodes each packet at once, as `skip_frame` needs.
         context.thread_count = 1
+        # The decoder then says what it would otherwise paint over.
+        context.options = {"err_detect": "explode"}
         whole = context.name not in SKIPPING_CODECS
         for packet in self._container.demux(self._stream):
             self._note_keyframe(packet.pts, is_keyframe=packet.is_keyframe)
@@ -145,4 +151,4 @@ class _Run:
 
 
 def _failed(index: SourceIndex, complaint: str) -> SourceError:
-    return SourceError(FallbackReason.CUT_FAILED, f"{index.path}: {complaint}", stage="cut")
+    return SourceError(FallbackReason.CUT_FAILED, f"{index.origin}: {complaint}", stage="cut")

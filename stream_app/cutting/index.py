@@ -15,6 +15,7 @@ from av.container import InputContainer
 from av.stream import Discard, Disposition
 from av.video.stream import VideoStream
 
+from stream_app.cutting.damage import Damage, ReadPacket, complaints
 from stream_app.cutting.frame_choice import SourceClock
 from stream_app.domain.errors import SourceError
 from topics.reasons import FallbackReason
@@ -59,18 +60,24 @@ class SourceIndex:
     """A source's video stream as its container tells it.
 
     Attributes:
-        path: the file.
+        path: the file that is read.
+        origin: the file that it stands for: itself, or the source of a copy.
         format: the demuxer's names for it, such as `mov,mp4,m4a,3gp,3g2,mj2`.
         stream: the stream's place in the file.
         clock: when each frame is shown. Its zero is the smallest presentation time, edit list applied.
         sample_aspect_ratio: width of a pixel over its height; None when the file does not say.
+        packets: how many there are.
+        damage: where frames may show something else.
     """
 
     path: Path
+    origin: Path
     format: str
     stream: int
     clock: SourceClock
     sample_aspect_ratio: Fraction | None
+    packets: int
+    damage: Damage
 
 
 @contextmanager
@@ -93,27 +100,42 @@ def open_source(path: Path) -> Iterator[InputContainer]:
         yield container
 
 
-def index_source(path: Path) -> SourceIndex:
+def index_source(path: Path, breaks: tuple[int, ...] = ()) -> SourceIndex:
     """The index of the first real video stream of `path`; remembered while the file stays the same.
+
+    Args:
+        path: the file.
+        breaks: numbers of packets before which the data are known to be broken, besides those that show.
 
     Raises:
         SourceError: `source_invalid` or `source_missing`.
     """
-    return _index(FileIdentity.of(path))
+    return _index(FileIdentity.of(path), breaks)
 
 
-# A line's clip needs the index again; 16 hours of 60 fps would take 28 MB each, usual songs' sources far
-# less.
+# Every line of a mix needs its source's index again; ten minutes at 60 fps take 0.3 MB.
 @lru_cache(maxsize=16)
-def _index(identity: FileIdentity) -> SourceIndex:
+def _index(identity: FileIdentity, breaks: tuple[int, ...]) -> SourceIndex:
     path = identity.path
     with open_source(path) as container:
         stream = video_stream(container, path)
         try:
-            clock = _read_clock(container, stream, path)
+            reading = _read_through(container, stream, path)
         except (av.FFmpegError, OSError) as error:
             raise invalid(path, f"cannot be read to its end ({error})") from error
-        return SourceIndex(path, container.format.name, stream.index, clock, stream.sample_aspect_ratio)
+        # AVI counts frames instead of telling times: one that is lost shifts all that follow.
+        if container.format.name == "avi" and stream.frames not in (0, len(reading.packets)):
+            raise invalid(path, f"has {len(reading.packets)} frames where its header says {stream.frames}")
+        return SourceIndex(
+            path=path,
+            origin=path,
+            format=container.format.name,
+            stream=stream.index,
+            clock=_clock(reading, stream, path),
+            sample_aspect_ratio=stream.sample_aspect_ratio,
+            packets=len(reading.packets),
+            damage=Damage.around(reading.packets, [*reading.breaks, *breaks]),
+        )
 
 
 def video_stream(container: InputContainer, path: Path) -> VideoStream:
@@ -133,29 +155,50 @@ def video_stream(container: InputContainer, path: Path) -> VideoStream:
     raise invalid(path, "has no video stream")
 
 
-def _read_clock(container: InputContainer, stream: VideoStream, path: Path) -> SourceClock:
+@dataclass
+class _Reading:
+    """What one pass over the packets found."""
+
+    packets: list[ReadPacket]
+    breaks: list[int]
+    last_duration: int
+
+
+def _read_through(container: InputContainer, stream: VideoStream, path: Path) -> _Reading:
     for other in container.streams:
         if other.index != stream.index:
             other.discard = Discard.all
-    times = array("q")
+    packets: list[ReadPacket] = []
+    breaks: list[int] = []
     last, last_duration = 0, 0
-    for packet in container.demux(stream):
-        # The edit list hides these; the empty last packet only ends the stream.
-        if packet.is_discard or packet.size == 0:
-            continue
-        if packet.pts is None:
-            raise invalid(path, "has frames without a presentation time; remux it to mp4 or mkv")
-        if not times or packet.pts >= last:
-            last, last_duration = packet.pts, packet.duration or 0
-        times.append(packet.pts)
-        if len(times) > MAX_FRAMES:
-            raise invalid(path, f"has more than {MAX_FRAMES} frames")
-    if not times or stream.time_base is None:
+    demuxer = container.format.name
+    with complaints() as said:
+        for packet in container.demux(stream):
+            if any(who == demuxer for _, who, _ in said):
+                breaks.append(len(packets))
+            said.clear()
+            # The edit list hides these; the empty last packet only ends the stream.
+            if packet.is_discard or packet.size == 0:
+                continue
+            if packet.pts is None:
+                raise invalid(path, "has frames without a presentation time; remux it to mp4 or mkv")
+            if not packets or packet.pts >= last:
+                last, last_duration = packet.pts, packet.duration or 0
+            packets.append(ReadPacket(packet.pts, packet.is_keyframe))
+            if packet.is_corrupt:
+                breaks.append(len(packets))
+            if len(packets) > MAX_FRAMES:
+                raise invalid(path, f"has more than {MAX_FRAMES} frames")
+    return _Reading(packets, breaks, last_duration)
+
+
+def _clock(reading: _Reading, stream: VideoStream, path: Path) -> SourceClock:
+    if not reading.packets or stream.time_base is None:
         raise invalid(path, "has no frames")
-    ordered = array("q", sorted(times))
+    ordered = array("q", sorted(packet.pts for packet in reading.packets))
     if any(before == after for before, after in pairwise(ordered)):
         raise invalid(path, "shows two frames at one time: its clock runs twice")
-    return SourceClock(ordered, _end(ordered, last_duration), Fraction(stream.time_base))
+    return SourceClock(ordered, _end(ordered, reading.last_duration), Fraction(stream.time_base))
 
 
 def _end(times: "array[int]", last_duration: int) -> int:

@@ -6,13 +6,24 @@ word. The copy is made once for all clips of a source and shared between process
 
 import hashlib
 import os
+from bisect import bisect_left
+from dataclasses import replace
+from functools import lru_cache
 from pathlib import Path
 
 import ffmpeg
 from imageio_ffmpeg import get_ffmpeg_exe
 
 from stream_app.child_process import TimeLimitError, run_to_end
-from stream_app.cutting.index import FileIdentity, SourceIndex, index_source, invalid
+from stream_app.cutting.continuity import losses
+from stream_app.cutting.index import (
+    FileIdentity,
+    SourceIndex,
+    index_source,
+    invalid,
+    open_source,
+    video_stream,
+)
 from stream_app.domain.errors import OwnFaultError, SourceError
 from topics.reasons import FallbackReason
 
@@ -29,23 +40,42 @@ def index_to_cut(path: Path, scratch: Path, timeout_s: float) -> SourceIndex:
 
     Raises:
         SourceError: `source_invalid`, `source_missing`, or `cut_failed` when the copy ran out of time.
+        OwnFaultError: our disk is full.
     """
-    try:
-        index = index_source(path)
-    except SourceError:
-        if not _is_transport_stream(path):
-            raise
-    else:
-        if index.format not in REBASED_FORMATS:
-            return index
-    return index_source(_rebased(path, scratch, timeout_s))
+    identity = FileIdentity.of(path)
+    if _format(identity) not in REBASED_FORMATS:
+        return index_source(path)
+    packets, breaks = _broken_packets(identity)
+    index = index_source(_rebased(path, scratch, timeout_s), breaks)
+    if breaks and index.packets != packets:
+        raise invalid(path, "is damaged, and its copy does not show where")
+    return replace(index, origin=path)
 
 
-def _is_transport_stream(path: Path) -> bool:
-    """By its sync bytes; a clock that runs twice is refused by the index but straight after the copy."""
-    with path.open("rb") as file:
-        head = file.read(188 * 5)
-    return len(head) == 188 * 5 and all(head[at] == 0x47 for at in range(0, len(head), 188))  # noqa: PLR2004
+@lru_cache(maxsize=64)
+def _format(identity: FileIdentity) -> str:
+    with open_source(identity.path) as container:
+        return container.format.name
+
+
+@lru_cache(maxsize=64)
+def _broken_packets(identity: FileIdentity) -> tuple[int, tuple[int, ...]]:
+    """How many packets the video has, and around which of them the transport stream lost something.
+
+    Only the stream itself counts what was lost; the copy no longer knows.
+    """
+    positions: list[int] = []
+    breaks: list[int] = []
+    with open_source(identity.path) as container:
+        for packet in container.demux(video_stream(container, identity.path)):
+            if packet.size:
+                # What follows the first packet of a frame has no position of its own.
+                positions.append(max(packet.pos or 0, positions[-1] if positions else 0))
+            if packet.is_corrupt:
+                breaks.append(len(positions))
+    # The frame that a loss falls into starts before it; one that starts at it is whole.
+    breaks += [bisect_left(positions, position) for position in losses(identity.path)]
+    return len(positions), tuple(sorted(breaks))
 
 
 def _rebased(path: Path, scratch: Path, timeout_s: float) -> Path:
@@ -71,10 +101,10 @@ def _rebased(path: Path, scratch: Path, timeout_s: float) -> Path:
 
 def _copy(path: Path, draft: Path, timeout_s: float) -> None:
     source = ffmpeg.input(f"file:{path}", protocol_whitelist="file", format="mpegts")
-    streams = [source["V:0"], source["a:0?"]]
-    arguments = ffmpeg.output(*streams, f"file:{draft}", c="copy", copyinkf=None, f="mp4").compile(
-        cmd=[get_ffmpeg_exe(), "-v", "error", "-nostdin", "-y"]
-    )
+    # Every packet, from the first on and without an edit list, so that packets keep their numbers.
+    options = {"c": "copy", "copyinkf": None, "use_editlist": "0", "f": "mp4"}
+    command = [get_ffmpeg_exe(), "-v", "error", "-nostdin", "-y"]
+    arguments = ffmpeg.output(source["V:0"], f"file:{draft}", **options).compile(cmd=command)
     try:
         ended = run_to_end(arguments, timeout_s=timeout_s)
     except TimeLimitError as error:

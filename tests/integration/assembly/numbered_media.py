@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from stream_app.assembly.order import Part
 from stream_app.clip.encoding import ClipWriter
-from topics.profile import RenderProfile
+from topics.profile import Quality, RenderProfile
 
 WIDTH, HEIGHT = 256, 32
 BITS, BLOCK = 16, 16
@@ -23,8 +23,8 @@ CLICK_SAMPLES = 24
 """Half a ms at 48 kHz: short enough to be a moment, long enough to survive AAC."""
 
 
-def small_profile(fps: str = "30") -> RenderProfile:
-    return RenderProfile(width=WIDTH, height=HEIGHT, fps=fps, quality="standard")
+def small_profile(fps: str = "30", quality: Quality = "standard") -> RenderProfile:
+    return RenderProfile(width=WIDTH, height=HEIGHT, fps=fps, quality=quality)
 
 
 def numbered_picture(number: int) -> av.VideoFrame:

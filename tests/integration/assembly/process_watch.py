@@ -56,6 +56,6 @@ def _parent(entry: Path) -> int | None:
 
 def _program(pid: int) -> str:
     try:
-        return os.readlink(f"/proc/{pid}/exe")
+        return Path(f"/proc/{pid}/exe").readlink().name
     except OSError:
         return ""

@@ -14,7 +14,7 @@ import pytest
 
 from stream_app.assembly.assemble import assemble_mix
 from stream_app.assembly.order import AssembleOrder, Lyric, Part
-from stream_app.domain.errors import MixError, OwnFaultError
+from stream_app.domain.errors import MixError
 from tests.integration.assembly.numbered_media import (
     click_starts,
     read_numbers,

@@ -46,10 +46,18 @@ def test_the_time_limit_ends_the_whole_group(tmp_path: Path) -> None:
     assert [wait_for_end(int(pid)) for pid in pids.read_text().split()] == [True, True]
 
 
+ORPHAN = """
+import os, sys, time
+if child := os.fork():
+    open(sys.argv[1], "w").write(str(child))
+else:
+    time.sleep(60)
+"""
+
+
 def test_a_grandchild_left_behind_is_ended(tmp_path: Path) -> None:
     pids = tmp_path / "pids"
-    code = "import os, sys, time\nchild = os.fork()\nif child: open(sys.argv[1], 'w').write(str(child))\nelse: time.sleep(60)"
-    assert run_to_end(python(code, str(pids)), timeout_s=10).returncode == 0
+    assert run_to_end(python(ORPHAN, str(pids)), timeout_s=10).returncode == 0
     assert wait_for_end(int(pids.read_text()))
 
 

@@ -17,6 +17,7 @@ from tests.integration.assembly.numbered_media import (
     write_numbered,
     write_parts,
 )
+from topics.profile import Quality
 
 LENGTHS = (1, 5, 3, 12, 2, 7)
 """Clips of one to three frames have less decoding delay of their own than longer ones."""
@@ -43,6 +44,15 @@ def test_every_frame_is_where_it_belongs(tmp_path: Path, clips: int, fps: str) -
         stream = video.streams.video[0]
         assert stream.start_time == 0
         assert stream.duration * stream.time_base == sum(lengths) / rate
+
+
+@pytest.mark.parametrize("quality", ["draft", "high"])
+def test_other_qualities_reorder_otherwise(tmp_path: Path, quality: Quality) -> None:
+    profile = small_profile(quality=quality)
+    parts = write_parts(tmp_path / "clips", LENGTHS, profile)
+    join_clips([part.path for part in parts if part.path], LENGTHS, profile.rate, tmp_path / "out.mp4")
+    wanted = [(number, number / profile.rate) for number in range(sum(LENGTHS))]
+    assert read_numbers(tmp_path / "out.mp4") == wanted
 
 
 def test_one_clip_of_one_frame(tmp_path: Path) -> None:

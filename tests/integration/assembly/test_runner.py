@@ -36,7 +36,7 @@ def order(tmp_path: Path) -> AssembleOrder:
 
 @pytest.fixture
 def long_order(order: AssembleOrder, tmp_path: Path) -> AssembleOrder:
-    """A song of an hour, silent and a hole on the disk, of which the encoder sees the head: it takes its time."""
+    """A mix of an hour with a silent song, which is a hole on the disk: its encoder takes its time."""
     path = tmp_path / "long.wav"
     with wave.open(str(path), "wb") as file:
         file.setnchannels(1)
@@ -53,6 +53,12 @@ async def test_the_child_gives_what_a_call_gives(order: AssembleOrder) -> None:
     assembled = await run_assembly(order, timeout_s=60)
     assert assembled.path.stat().st_size == assembled.bytes
     assert assembled == assemble_mix(order)
+
+
+async def test_two_at_a_time_do_not_disturb_one_another(order: AssembleOrder) -> None:
+    first, second = await asyncio.gather(*(run_assembly(order, timeout_s=60) for _ in range(2)))
+    assert first == second
+    assert sorted(path.name for path in order.out_dir.iterdir()) == ["manifest.json", "video.mp4"]
 
 
 async def test_a_failure_crosses_the_border(order: AssembleOrder) -> None:

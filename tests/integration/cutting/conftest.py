@@ -1,7 +1,7 @@
 """Sources whose every frame carries its own number, so that what a clip shows can be read and not
 believed."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
@@ -159,18 +159,93 @@ def fair(source: Source, shown: Sequence[int | None], start_ms: int, fps: Fracti
     return low < high
 
 
+SECOND = Fraction(1)
+X264 = {"preset": "veryfast"}
+OPEN_GOP = {**X264, "x264-params": "open-gop=1:keyint=12:bframes=3"}
+X265 = {"preset": "ultrafast", "x265-params": "log-level=none:keyint=60:open-gop=1:bframes=3"}
+INTERLACED = {**X264, "flags": "+ildct+ilme", "x264-params": "tff=1:keyint=50"}
+VP9 = {"deadline": "realtime", "cpu-used": "8", "g": "60"}
+MPEG2 = {"g": "12", "bf": "2", "b": "4000000"}
+FRAGMENTED = {"movflags": "frag_keyframe+empty_moov+default_base_moof"}
+
+
+def _uneven(frames: int) -> tuple[Fraction, ...]:
+    """A variable rate, with a hole of 0.4 s after frame 70."""
+    steps = [400 if number == 70 else (20, 33, 33, 40, 50)[number * 7 % 5] for number in range(frames)]
+    return tuple(Fraction(sum(steps[:number]), 1000) for number in range(frames))
+
+
+KINDS = {
+    "h264-mp4": Kind(),
+    "60-fps": Kind(rate=Fraction(60), frames=300),
+    "23.976-fps": Kind(rate=Fraction(24000, 1001)),
+    "25-fps": Kind(rate=Fraction(25)),
+    "10-fps": Kind(rate=Fraction(10), frames=60),
+    "29.97-mkv": Kind(suffix="mkv", rate=Fraction(30000, 1001)),
+    "60-fps-mkv": Kind(suffix="mkv", rate=Fraction(60), frames=300),
+    "fragmented": Kind(container=FRAGMENTED, options={**X264, "g": "30"}, audio=True),
+    "vp9-webm": Kind(suffix="webm", codec="libvpx-vp9", options=VP9),
+    "vp8-hidden-frames": Kind(
+        suffix="webm", codec="libvpx", options={"cpu-used": "5", "auto-alt-ref": "1", "lag-in-frames": "16"}
+    ),
+    "av1": Kind(codec="libsvtav1", options={"preset": "8", "g": "60"}),
+    "hevc": Kind(codec="libx265", options=X265),
+    "hevc-mkv": Kind(suffix="mkv", codec="libx265", options=X265),
+    "variable-rate": Kind(times=_uneven(150)),
+    "variable-rate-mkv": Kind(suffix="mkv", times=_uneven(150)),
+    "open-gop": Kind(options=OPEN_GOP),
+    "open-gop-mkv": Kind(suffix="mkv", options=OPEN_GOP),
+    "intra-refresh": Kind(options={**X264, "x264-params": "intra-refresh=1:keyint=30"}),
+    "late-video-mp4": Kind(first=SECOND / 2, audio=True),
+    "late-video-mkv": Kind(suffix="mkv", first=SECOND / 2, audio=True),
+    "ts": Kind(suffix="ts", options={**X264, "g": "50"}),
+    "ts-late-video": Kind(suffix="ts", audio=True, first=SECOND * 7 / 10),
+    "ts-open-gop": Kind(suffix="ts", options=OPEN_GOP),
+    "ts-mpeg2": Kind(suffix="ts", codec="mpeg2video", options=MPEG2),
+    "ts-interlaced": Kind(suffix="ts", options=INTERLACED),
+    "interlaced": Kind(options=INTERLACED),
+    "rotated-90": Kind(rotation=90, size=(HEIGHT, WIDTH)),
+    "rotated-270": Kind(rotation=-90, size=(HEIGHT, WIDTH)),
+    "rotated-180": Kind(rotation=180),
+    "wide-pixels": Kind(size=(240, 180), sar=Fraction(4, 3)),
+    "odd-size": Kind(size=(321, 181), pixels="yuv444p"),
+    "10-bit": Kind(pixels="yuv420p10le"),
+    "full-range": Kind(suffix="mov", codec="mjpeg", pixels="yuvj422p", options={}),
+    "mpeg2-mkv": Kind(suffix="mkv", codec="mpeg2video", options=MPEG2),
+    "mpeg2-ps": Kind(suffix="mpg", codec="mpeg2video", options=MPEG2),
+    "avi": Kind(suffix="avi", codec="mpeg4", options={"b": "4000000", "bf": "2"}),
+    "flv": Kind(suffix="flv", codec="flv", options={"b": "4000000"}),
+    "wmv": Kind(suffix="wmv", codec="wmv2", options={"b": "4000000"}),
+}
+
+
+class Footage:
+    """Makes sources of each kind once, and reads what clips show."""
+
+    Kind = Kind
+    read = staticmethod(read_clip)
+    lumas = staticmethod(lumas)
+    fair = staticmethod(fair)
+    make = staticmethod(make)
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._made: dict[str, Source] = {}
+
+    def source(self, name: str) -> Source:
+        if name not in self._made:
+            self._made[name] = make(KINDS[name], self._folder / f"{name}.{KINDS[name].suffix}")
+        return self._made[name]
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "kind" in metafunc.fixturenames:
+        metafunc.parametrize("kind", KINDS)
+
+
 @pytest.fixture(scope="session")
-def make_source(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Kind], Source]:
-    made: dict[str, Source] = {}
-    folder = tmp_path_factory.mktemp("sources")
-
-    def of(kind: Kind) -> Source:
-        key = repr(kind)
-        if key not in made:
-            made[key] = make(kind, folder / f"{len(made)}.{kind.suffix}")
-        return made[key]
-
-    return of
+def footage(tmp_path_factory: pytest.TempPathFactory) -> Footage:
+    return Footage(tmp_path_factory.mktemp("sources"))
 
 
 @pytest.fixture

@@ -10,6 +10,15 @@ from topics.ids import RecordRef, derived_id
 
 START_MS = 1_800_000_000_000
 
+_NO_FIGURES = {
+    **dict.fromkeys(("total_clips", "completed_tasks", "placeholder_tasks", "failed_tasks", "attempts"), 0),
+    **dict.fromkeys(("retries", "peak_parallelism"), 0),
+    **dict.fromkeys(("avg_clip_duration_ms", "p95_clip_duration_ms")),
+    "fallback_reason_counts": {},
+    "per_video": {},
+    "config_versions": [],
+}
+
 
 @dataclass
 class Log:
@@ -142,7 +151,7 @@ class MixLog:
             bytes=5000,
             frames=60,
             duration_ms=2000,
-            clip_stats={},
+            clip_stats=_NO_FIGURES,
         )
 
     def ended(self, type_: str, at_ms: int, reason: str = "song_invalid") -> Record:

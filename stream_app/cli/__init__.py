@@ -1,0 +1,37 @@
+"""The command line `clipfold`: thin commands over the program."""
+
+import logging
+
+import typer
+
+from stream_app.cli import doctor, kafka, render, requests, roles, sql
+
+app = typer.Typer(
+    name="clipfold",
+    help="Make music videos from mix requests, with the whole story kept in Kafka.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+)
+for command in (
+    render.render,
+    roles.worker,
+    roles.serve,
+    requests.submit,
+    requests.watch,
+    requests.cancel,
+    requests.mixes,
+    requests.show,
+    requests.events,
+    sql.sql,
+    doctor.doctor,
+):
+    app.command()(command)
+app.add_typer(kafka.kafka_app, name="kafka")
+app.add_typer(kafka.topics_app, name="topics")
+
+
+def main() -> None:
+    """Run the command line."""
+    # Commands say what went wrong themselves; the roles set their own logging up.
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
+    app()

@@ -1,0 +1,122 @@
+"""`clipfold doctor`: what is there, what is missing, and what to type."""
+
+import asyncio
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import av
+import imageio_ffmpeg
+import typer
+from aiokafka.errors import KafkaError
+
+from stream_app.cli.connection import with_kafka
+from stream_app.cli.exits import Exit, exit_codes
+from stream_app.cli.output import AsJson, print_json
+from stream_app.domain.errors import ClipfoldError
+from stream_app.kafka.topology import find_mismatches
+from stream_app.role_lock import is_running
+from stream_app.settings import Settings
+from topics.config import RenderClipConfig
+
+MIN_FREE_BYTES = 2 * 2**30
+"""A mix of an hour at 720p needs about 1 GiB for its clips and its video."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that was looked at."""
+
+    what: str
+    fine: bool
+    found: str
+    mend: str = ""
+
+
+def doctor(*, as_json: AsJson = False) -> None:
+    """Look at everything that clipfold needs; exit 1 when something is missing."""
+    with exit_codes():
+        findings = list(_examine(Settings()))
+        if as_json:
+            print_json([asdict(finding) for finding in findings])
+        else:
+            for finding in findings:
+                mend = f"  ->  {finding.mend}" if finding.mend and not finding.fine else ""
+                print(f"{'ok     ' if finding.fine else 'MISSING'}  {finding.what}: {finding.found}{mend}")
+        if not all(finding.fine for finding in findings):
+            raise typer.Exit(Exit.FAILED)
+
+
+def _examine(settings: Settings) -> Iterator[Finding]:
+    yield Finding("Python", fine=True, found=sys.version.split()[0])
+    yield _encoder()
+    yield _ffmpeg()
+    yield _artifacts(settings.artifacts_dir)
+    yield from (_media_root(root) for root in settings.media_roots)
+    yield _placeholder(settings)
+    yield from _kafka(settings)
+
+
+def _encoder() -> Finding:
+    there = "libx264" in av.codecs_available
+    return Finding("x264 encoder", there, f"PyAV {av.__version__}", "pip install --force-reinstall av")
+
+
+def _ffmpeg() -> Finding:
+    try:
+        return Finding("ffmpeg", fine=True, found=imageio_ffmpeg.get_ffmpeg_exe())
+    except RuntimeError as error:
+        return Finding(
+            "ffmpeg", fine=False, found=str(error), mend="pip install --force-reinstall imageio-ffmpeg"
+        )
+
+
+def _artifacts(folder: Path) -> Finding:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            free = shutil.disk_usage(folder).free
+    except OSError as error:
+        return Finding(
+            "artifacts", fine=False, found=f"{folder}: {error.strerror}", mend="set RENDER_ARTIFACTS_DIR"
+        )
+    found = f"{folder.resolve()} is writable, {free // 2**20} MiB free"
+    return Finding("artifacts", free >= MIN_FREE_BYTES, found, "free disk space, or set RENDER_ARTIFACTS_DIR")
+
+
+def _media_root(root: Path) -> Finding:
+    return Finding("media root", root.is_dir(), str(root.resolve()), "make it, or set RENDER_MEDIA_ROOTS")
+
+
+def _placeholder(settings: Settings) -> Finding:
+    path = RenderClipConfig().placeholder_asset_path
+    there = any((root / path).is_file() for root in settings.media_roots)
+    found = path if there else f"{path} lies under no media root: placeholders are plain black"
+    return Finding("placeholder", fine=True, found=found)
+
+
+def _kafka(settings: Settings) -> Iterator[Finding]:
+    try:
+        named = with_kafka(settings)
+        mismatches = asyncio.run(find_mismatches(named))
+    except (ClipfoldError, KafkaError, OSError, TimeoutError) as error:
+        yield Finding("Kafka", fine=False, found=str(error), mend="clipfold kafka start")
+        return
+    yield Finding("Kafka", fine=True, found=named.kafka_bootstrap or "")
+    yield Finding(
+        "topics",
+        not mismatches,
+        "; ".join(f"{each.topic} {each.what}" for each in mismatches) or "as declared",
+        "clipfold topics create",
+    )
+    yield _role(named, "worker", "nothing is cut until one runs")
+    yield _role(named, "serve", "no snapshot is published until one runs")
+
+
+def _role(settings: Settings, role: str, without: str) -> Finding:
+    running = is_running(settings, role)
+    found = "runs here" if running else f"does not run here: {without}; `clipfold {role}` starts it"
+    return Finding(role, fine=True, found=found)

@@ -1,0 +1,53 @@
+"""Exit codes, and the one table that maps errors to them."""
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from enum import IntEnum
+
+import typer
+from aiokafka.errors import KafkaError
+from pydantic import ValidationError
+from rich.console import Console
+
+from stream_app.domain.errors import ClipfoldError, UsageError
+
+
+class Exit(IntEnum):
+    """What a command's exit status says."""
+
+    FINE = 0
+    FAILED = 1
+    WRONG_USE = 2
+    SERVICE_MISSING = 3
+    INTERRUPTED = 130
+
+
+class ServiceMissingError(ClipfoldError):
+    """A service that the command needs is not there; the message says what to type."""
+
+    stage = "service"
+
+
+@contextmanager
+def exit_codes() -> Iterator[None]:
+    """Turn what a command raises into one clear line on stderr and the exit code that fits."""
+    try:
+        yield
+    except (typer.Exit, SystemExit):
+        raise
+    except KeyboardInterrupt:
+        _fail("interrupted; type the same command again to go on", Exit.INTERRUPTED)
+    except ValidationError as error:
+        _fail(f"a setting cannot be used: {error}", Exit.WRONG_USE)
+    except UsageError as error:
+        _fail(str(error), Exit.WRONG_USE)
+    except (ServiceMissingError, KafkaError, ConnectionError) as error:
+        _fail(str(error) or type(error).__name__, Exit.SERVICE_MISSING)
+    except (ClipfoldError, OSError, TimeoutError) as error:
+        _fail(str(error) or type(error).__name__, Exit.FAILED)
+
+
+def _fail(message: str, code: Exit) -> None:
+    Console(stderr=True, highlight=False, soft_wrap=True).print(f"clipfold: {message}", markup=False)
+    sys.exit(code)

@@ -1,0 +1,47 @@
+"""How commands speak: results on stdout as a table or as JSON, all else on stderr."""
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from topics.stats import ClipStats
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
+
+
+def note(message: str) -> None:
+    """Tell the user something that is not the result."""
+    Console(stderr=True, highlight=False, soft_wrap=True).print(message, markup=False)
+
+
+def print_json(value: Any) -> None:
+    """Print one JSON value on one line."""
+    print(json.dumps(value, ensure_ascii=False))
+
+
+def print_table(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+    """Print rows under their column names; an empty cell is a null."""
+    table = Table(*columns, header_style="bold")
+    for row in rows:
+        table.add_row(*("" if cell is None else str(cell) for cell in row))
+    Console(highlight=False).print(table)
+
+
+def print_facts(facts: Mapping[str, Any]) -> None:
+    """Print one thing's facts, a line each."""
+    table = Table(show_header=False, box=None, pad_edge=False)
+    for name, value in facts.items():
+        table.add_row(name, "" if value is None else str(value))
+    Console(highlight=False).print(table)
+
+
+def stats_facts(stats: ClipStats) -> dict[str, Any]:
+    """The figures of a mix for a person; nested ones on one line."""
+    facts = stats.model_dump(mode="json")
+    return {
+        name: json.dumps(value) if isinstance(value, dict | list) else value for name, value in facts.items()
+    }

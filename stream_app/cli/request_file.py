@@ -1,0 +1,61 @@
+"""A mix request in a file: read, checked and named before anything is started for it."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic_core import to_json
+
+from stream_app.domain.errors import ClipfoldError, UsageError
+from stream_app.domain.plan import content_digest
+from stream_app.domain.validate import validate_request
+from topics.codec import read_object
+from topics.events import FieldError
+from topics.requests import MixRequest
+
+
+@dataclass(frozen=True, slots=True)
+class RequestFile:
+    """A valid mix request, as it will be sent."""
+
+    mix_id: str
+    digest: str
+    value: bytes
+
+
+class RejectedError(ClipfoldError):
+    """The request asks what cannot be; every error is named."""
+
+    stage = "request"
+
+    def __init__(self, errors: tuple[FieldError, ...]) -> None:
+        super().__init__("the request was rejected:\n" + "\n".join(map(describe, errors)))
+
+
+def describe(error: FieldError) -> str:
+    """One error of a request for a person."""
+    return f"  {error.path or '/'}: {error.message} ({error.code})"
+
+
+def read_request(path: Path) -> RequestFile:
+    """Read and check a request.
+
+    Without a `mix_id` it is named by its content, so that the same file means the same mix again.
+
+    Raises:
+        UsageError: the file cannot be read, is no JSON object, or is no mix request.
+        RejectedError: it is one, with errors.
+    """
+    try:
+        body = read_object(path.read_bytes())
+    except OSError as error:
+        raise UsageError(f"{path} cannot be read: {error.strerror}") from error
+    if not isinstance(body, dict):
+        raise UsageError(f"{path} holds no request: {body}")
+    command = validate_request(body)
+    if isinstance(command, tuple):
+        raise RejectedError(command)
+    if not isinstance(command, MixRequest):
+        raise UsageError(f"{path} is a {command.type}, not a mix-request")
+    digest = content_digest(command)
+    mix_id = command.mix_id or f"mix-{digest[:32]}"
+    return RequestFile(mix_id, digest, to_json({**body, "mix_id": mix_id}))

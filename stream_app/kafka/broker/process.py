@@ -1,0 +1,111 @@
+"""The broker's process: start it so that it outlives us, know it again, end it and no other."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from stream_app.kafka.broker.errors import BrokerError
+from stream_app.kafka.broker.place import BrokerPlace
+from stream_app.kafka.broker.properties import Ports
+from stream_app.kafka.broker.waiting import POLL_S, Deadline
+
+MAIN_CLASS = "kafka.Kafka"
+KILL_WAIT_S = 10.0
+"""From SIGKILL to the end of a process that the kernel may still be writing for."""
+
+# The shell ends at once, so the JVM is nobody's child here: nobody has to reap it. The shell also notes
+# the process id by itself, because we could be killed between the start and the note.
+_LAUNCH = 'note=$1 file=$2; shift 2; "$@" & printf "$note" $! >"$file.new" && mv "$file.new" "$file"'
+LAUNCH_TIMEOUT_S = 20.0
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """What the last start left in the run file; whether it still runs is another question."""
+
+    pid: int
+    ports: Ports
+
+
+def launch(place: BrokerPlace, command: list[str], ports: Ports) -> Run:
+    """Start the JVM in a session of its own, its output going to the log, and note it in the run file."""
+    facts = {"port": ports.clients, "controller_port": ports.controller, "bootstrap": bootstrap(ports)}
+    note = f'{{"pid": %d, {json.dumps(facts)[1:]}\n'
+    place.run_file.unlink(missing_ok=True)
+    with place.log.open("ab") as log:
+        subprocess.run(
+            ["/bin/sh", "-c", _LAUNCH, "sh", note, place.run_file, *command],
+            cwd=place.root,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+            timeout=LAUNCH_TIMEOUT_S,
+            check=True,
+        )
+    run = last_run(place)
+    if run is None:
+        raise BrokerError(f"the start of Kafka could not be noted in {place.run_file}")
+    return run
+
+
+def bootstrap(ports: Ports) -> str:
+    """What a client is told."""
+    return f"127.0.0.1:{ports.clients}"
+
+
+def last_run(place: BrokerPlace) -> Run | None:
+    """What the run file says, if there is one that can be read."""
+    try:
+        facts = json.loads(place.run_file.read_text(encoding="utf-8"))
+        return Run(int(facts["pid"]), Ports(int(facts["port"]), int(facts["controller_port"])))
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def is_alive(place: BrokerPlace, run: Run) -> bool:
+    """Whether that process runs and is the broker of this place, not one that got its number since."""
+    return _command_line(run.pid).endswith(f" {MAIN_CLASS} {place.properties}")
+
+
+def end(place: BrokerPlace, run: Run, *, timeout_s: float) -> None:
+    """End the broker: SIGTERM, a wait, SIGKILL.
+
+    Raises:
+        BrokerError: it is there even after SIGKILL.
+    """
+    for number, limit_s in ((signal.SIGTERM, timeout_s), (signal.SIGKILL, KILL_WAIT_S)):
+        if is_alive(place, run):
+            with suppress(ProcessLookupError):
+                os.kill(run.pid, number)
+        deadline = Deadline(limit_s)
+        while is_alive(place, run) and not deadline.passed():
+            time.sleep(POLL_S)
+    if is_alive(place, run):
+        raise BrokerError(f"Kafka, process {run.pid}, did not end within {KILL_WAIT_S:.0f} s of SIGKILL")
+
+
+def _command_line(pid: int) -> str:
+    """The arguments of a process, a space between them; empty when it has ended, reaped or not."""
+    if pid <= 0:
+        return ""
+    if sys.platform == "linux":
+        try:
+            arguments = Path(f"/proc/{pid}/cmdline").read_bytes().rstrip(b"\0").split(b"\0")
+            return os.fsdecode(b" ".join(arguments))
+        except OSError:
+            return ""
+    listed = subprocess.run(
+        ["/bin/ps", "-ww", "-o", "command=", "-p", str(pid)],
+        capture_output=True,
+        timeout=LAUNCH_TIMEOUT_S,
+        check=False,
+        text=True,
+    )
+    return listed.stdout.rstrip()

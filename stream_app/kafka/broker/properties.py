@@ -1,0 +1,77 @@
+"""Kafka's settings: one table for the embedded broker and for `docker-compose.kafka.yml`."""
+
+from dataclasses import dataclass
+
+from topics.registry import MAX_MESSAGE_BYTES
+
+NODE_ID = 1
+HEAP = ("-Xms64m", "-Xmx512m")
+"""Room for a few records of 16 MiB at once; an idle broker takes 150 MB."""
+
+FOR_EVER_MINUTES = 5_256_000
+"""Ten years: Kafka's default forgets after a week where a group that was away had got to."""
+
+SHARED: dict[str, str] = {
+    "process.roles": "broker,controller",
+    "node.id": str(NODE_ID),
+    "controller.listener.names": "CONTROLLER",
+    "inter.broker.listener.name": "PLAINTEXT",
+    "listener.security.protocol.map": "CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT",
+    # Topics are declared, never made by a typing error.
+    "auto.create.topics.enable": "false",
+    # One node cannot keep copies.
+    "offsets.topic.replication.factor": "1",
+    "offsets.topic.num.partitions": "1",
+    "transaction.state.log.replication.factor": "1",
+    "transaction.state.log.min.isr": "1",
+    "transaction.state.log.num.partitions": "1",
+    "share.coordinator.state.topic.replication.factor": "1",
+    "share.coordinator.state.topic.min.isr": "1",
+    # The log is the truth: nothing of it goes because time went by.
+    "log.retention.ms": "-1",
+    "offsets.retention.minutes": str(FOR_EVER_MINUTES),
+    # Records of 16 MiB, with their keys and headers, on every way in and out.
+    "message.max.bytes": str(MAX_MESSAGE_BYTES),
+    "replica.fetch.max.bytes": str(MAX_MESSAGE_BYTES),
+    "socket.request.max.bytes": str(100 * 2**20),
+    # Small and quick: one user's machine, not a cluster.
+    "group.initial.rebalance.delay.ms": "0",
+    "log.cleaner.dedupe.buffer.size": str(2 * 2**20),
+    "log.cleaner.backoff.ms": "500",
+    "num.network.threads": "1",
+    "num.io.threads": "2",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """The loopback ports of the embedded broker: for clients, and for its controller."""
+
+    clients: int
+    controller: int
+
+
+def server_properties(ports: Ports, *, log_dirs: str) -> str:
+    """The text of `server.properties`; `log_dirs` is relative to the folder that the JVM works in."""
+    listeners = f"PLAINTEXT://127.0.0.1:{ports.clients},CONTROLLER://127.0.0.1:{ports.controller}"
+    settings = {
+        **SHARED,
+        "controller.quorum.bootstrap.servers": f"127.0.0.1:{ports.controller}",
+        "listeners": listeners,
+        "advertised.listeners": listeners,
+        "log.dirs": log_dirs,
+    }
+    return "".join(f"{name}={value}\n" for name, value in settings.items())
+
+
+def docker_environment() -> dict[str, str]:
+    """The same settings as the image `apache/kafka` wants them: environment variables."""
+    settings = {
+        **SHARED,
+        "controller.quorum.voters": f"{NODE_ID}@localhost:9093",
+        "listeners": "PLAINTEXT://:9092,CONTROLLER://:9093",
+        "advertised.listeners": "PLAINTEXT://127.0.0.1:9092",
+        "log.dirs": "/var/lib/kafka/data",
+    }
+    variables = {f"KAFKA_{name.upper().replace('.', '_')}": value for name, value in settings.items()}
+    return {**variables, "KAFKA_HEAP_OPTS": " ".join(HEAP)}

@@ -1,9 +1,9 @@
 """Put a consumer of no group at given positions of the log's partitions."""
 
-import asyncio
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import UnknownTopicOrPartitionError
 
 from projections.fold import LogReplacedError, Place
 from stream_app.domain.errors import OwnFaultError
@@ -17,9 +17,9 @@ MakeConsumer = Callable[[], AIOKafkaConsumer]
 
 
 async def attach(
-    consumer: AIOKafkaConsumer, positions: Mapping[Place, int], topics: Iterable[str] = LOG_TOPICS
+    consumer: AIOKafkaConsumer, positions: Mapping[Place, int], topics: Sequence[str] = LOG_TOPICS
 ) -> dict[Place, int]:
-    """Assign every partition of `topics` and seek to where the fold stands.
+    """Start the consumer, assign it every partition of `topics`, and seek to where the fold stands.
 
     It goes one record back where it can, so that the fold sees whether the log is still the same one.
 
@@ -31,18 +31,9 @@ async def attach(
         LogReplacedError: a partition ends before the position: it was made anew.
         KafkaError: Kafka does not answer.
     """
-    existing = await consumer.topics()
-    if missing := sorted(set(topics) - existing):
-        raise OwnFaultError(f"Kafka has no topic {', '.join(missing)}: type `clipfold topics create`")
-    partitions = [
-        TopicPartition(topic, partition)
-        for topic in topics
-        for partition in sorted(consumer.partitions_for_topic(topic) or ())
-    ]
-    consumer.assign(partitions)
-    beginnings, ends = await asyncio.gather(
-        consumer.beginning_offsets(partitions), consumer.end_offsets(partitions)
-    )
+    partitions = await _start_on_all_partitions(consumer, topics)
+    beginnings = await consumer.beginning_offsets(partitions)
+    ends = await consumer.end_offsets(partitions)
     for partition in partitions:
         position = positions.get((partition.topic, partition.partition), 0)
         if position > ends[partition]:
@@ -53,3 +44,18 @@ async def attach(
         # Said aloud: after `assign`, a consumer left to itself may read nothing at all.
         consumer.seek(partition, max(position - 1, beginnings[partition]))
     return {(partition.topic, partition.partition): ends[partition] for partition in partitions}
+
+
+async def _start_on_all_partitions(consumer: AIOKafkaConsumer, topics: Sequence[str]) -> list[TopicPartition]:
+    """Subscribing is how a consumer learns which partitions there are; assigning is what keeps them."""
+    consumer.subscribe(topics)
+    try:
+        await consumer.start()
+    except UnknownTopicOrPartitionError as error:
+        raise OwnFaultError(
+            f"Kafka lacks one of the topics {', '.join(topics)}: type `clipfold topics create`"
+        ) from error
+    partitions = sorted(consumer.assignment())
+    consumer.unsubscribe()
+    consumer.assign(partitions)
+    return partitions

@@ -2,9 +2,12 @@
 
 1. Roll up what was folded, and note in the file how far it goes.
 2. `CHECKPOINT`, and see that it left no WAL: else the copy would lack what was committed.
-3. Copy the file to a temporary name beside the snapshot, read-only, and fsync it.
+3. Copy the file to a temporary name beside the snapshot, read-only.
 4. Remove a stale WAL of the snapshot: one left by a user who wrote to an older one would break every reader.
 5. Rename. Whoever has the old snapshot open goes on reading the old one.
+
+Nothing is fsynced: a snapshot lives for seconds, and after a power failure the next start makes a new one
+from the private file, which is durable. So most snapshots never cost a write to the disk.
 """
 
 import errno
@@ -89,7 +92,6 @@ def _replace(source: Path, target: Path) -> None:
     _copy(source, temporary)
     target.with_name(f"{target.name}.wal").unlink(missing_ok=True)
     temporary.replace(target)
-    _sync_folder(target.parent)
 
 
 def _copy(source: Path, target: Path) -> None:
@@ -106,16 +108,7 @@ def _copy(source: Path, target: Path) -> None:
             if error.errno not in _NOT_IN_KERNEL:
                 raise
             shutil.copyfileobj(read, written)
-        os.fsync(written.fileno())
 
 
 def _read_only(path: str, flags: int) -> int:
     return os.open(path, flags, 0o444)
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -63,7 +63,6 @@ async def rebuild(
     """
     consumer = make_consumer()
     try:
-        await consumer.start()
         ends = await attach(consumer, store.positions())
         stops = {place: min(end, (until or {}).get(place, end)) for place, end in ends.items()}
         return await _fold_to(consumer, store, stops, before_ms)

@@ -75,7 +75,6 @@ class ProjectionService:
         self._positions = await self._in_thread(self._store.positions)
         consumer = self._make_consumer()
         try:
-            await consumer.start()
             self._ends = await attach(consumer, self._positions)
             self._caught_up = False
             while not stop.is_set():

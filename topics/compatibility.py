@@ -65,7 +65,7 @@ class _Comparison:
         yield from self._fields(path, old, new)
         if "items" in new:
             yield from self.of(f"{path}/*", old.get("items", {}), new["items"])
-        yield from self._other_fields(path, old.get("additionalProperties"), new.get("additionalProperties"))
+        yield from self._other_fields(path, old, new)
 
     def _fields(self, path: str, old: Schema, new: Schema) -> Iterator[str]:
         before, now = old.get("properties", {}), new.get("properties", {})
@@ -78,11 +78,12 @@ class _Comparison:
             if name not in old.get("required", ()):
                 yield f"{path}/{name}: is required now; records without it are in the log"
 
-    def _other_fields(self, path: str, old: bool | Schema | None, new: bool | Schema | None) -> Iterator[str]:
-        if new is False and old is not False:
+    def _other_fields(self, path: str, old: Schema, new: Schema) -> Iterator[str]:
+        before, now = old.get("additionalProperties", True), new.get("additionalProperties", True)
+        if now is False and before is not False:
             yield f"{path}: refuses unknown fields now"
-        if isinstance(new, Mapping) and old is not False:
-            yield from self.of(f"{path}/*", old if isinstance(old, Mapping) else {}, new)
+        if isinstance(now, Mapping) and before is not False:
+            yield from self.of(f"{path}/*", before if isinstance(before, Mapping) else {}, now)
 
 
 def _resolved(schema: Schema, root: Schema) -> Schema:

@@ -59,7 +59,8 @@ MIX_REQUESTS = Topic(
     partitions=8,
     cleanup_policy="delete",
     models=(MixRequest, MixCancel, MixRevise),
-    writers=("people", "api"),
+    # Intake moves a request that a foreign partitioner misplaced to the partition of its mix.
+    writers=("people", "api", "intake"),
     readers=("intake",),
 )
 CLIP_TASKS = Topic(
@@ -99,7 +100,7 @@ RENDER_CONFIG = Topic(
     cleanup_policy="compact",
     models=(RenderClipConfig,),
     writers=("people", "api"),
-    readers=("cutter", "projection"),
+    readers=("intake", "cutter", "projection"),
     # The active segment is never compacted: small segments let old configs go.
     extra_configs={
         "segment.ms": "600000",

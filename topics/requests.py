@@ -5,7 +5,8 @@ Strict where it can be: an unknown field is an error, since a misspelt option mu
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic_core import PydanticCustomError
 
 from topics.ids import MixId
 from topics.profile import RenderProfile
@@ -72,6 +73,13 @@ class Line(_Request):
     candidates: tuple[Candidate, ...] = Field((), description="tried in the order given")
 
 
+def _some_line(lines: tuple[Line, ...]) -> tuple[Line, ...]:
+    """Not `min_length`: pydantic counts only the lines that fit, so one bad line would look like none."""
+    if not lines:
+        raise PydanticCustomError("too_short", "there must be at least one line")
+    return lines
+
+
 class MixRequest(_Request):
     """Make a music video of these lines over this song."""
 
@@ -84,9 +92,11 @@ class MixRequest(_Request):
     profile: RenderProfile = Field(default_factory=RenderProfile, description="what every clip has in common")
     gaps: Gaps = Field(default_factory=Gaps, description="what is seen between lines")
     subtitles: Subtitles = Field(default_factory=Subtitles, description="lyrics on the picture or beside it")
-    lines: Annotated[tuple[Line, ...], Field(min_length=1, max_length=MAX_LINES)] = Field(
-        description="sorted by `start_ms`, not overlapping"
-    )
+    lines: Annotated[
+        tuple[Line, ...],
+        Field(max_length=MAX_LINES, json_schema_extra={"minItems": 1}),
+        AfterValidator(_some_line),
+    ] = Field(description="sorted by `start_ms`, not overlapping")
 
 
 class MixCancel(_Request):

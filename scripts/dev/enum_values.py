@@ -5,6 +5,7 @@ import inspect
 from enum import StrEnum
 from itertools import pairwise
 from textwrap import dedent
+from typing import cast
 
 
 def meanings(enum: type[StrEnum]) -> dict[str, str]:
@@ -13,11 +14,9 @@ def meanings(enum: type[StrEnum]) -> dict[str, str]:
     Raises:
         ValueError: a value has none.
     """
-    [body] = ast.parse(dedent(inspect.getsource(enum))).body
-    if not isinstance(body, ast.ClassDef):
-        raise ValueError(f"{enum.__name__} is no class")
+    [definition] = ast.parse(dedent(inspect.getsource(enum))).body
     described = {}
-    for statement, following in pairwise(body.body):
+    for statement, following in pairwise(cast("ast.ClassDef", definition).body):
         match statement, following:
             case (
                 ast.Assign(targets=[ast.Name(id=name)]),

@@ -12,7 +12,8 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:
     yield f"| {' | '.join(head)} |"
     yield f"|{'|'.join('---' for _ in head)}|"
     for row in rows:
-        yield f"| {' | '.join(cell.replace('|', r'\|') for cell in row)} |"
+        cells = (cell.replace("|", r"\|") for cell in row)
+        yield f"| {' | '.join(cells)} |"
 
 
 def field_table(schema: Schema) -> Iterator[str]:
@@ -40,10 +41,8 @@ def type_of(field: Schema) -> str:
     if "$ref" in field:
         name = field["$ref"].removeprefix("#/$defs/")
         return f"[{name}](#{name.lower()})"
-    if "const" in field:
-        return f"`{json.dumps(field['const'])}`"
-    if "enum" in field:
-        return " or ".join(f"`{json.dumps(value)}`" for value in field["enum"])
+    if values := [field["const"]] if "const" in field else field.get("enum"):
+        return " or ".join(f"`{json.dumps(value)}`" for value in values)
     if field["type"] == "array":
         return f"array of {type_of(field['items'])}{_limits(field, 'Items', ' items')}"
     if field["type"] == "object":

@@ -14,8 +14,8 @@ def flow_page() -> str:
 
 def _lines() -> Iterator[str]:
     yield from (NOTE, "", "# Data flow", "")
-    yield "Every arrow is a role that writes to, or reads from, a topic of Kafka, as `topics/registry.py` says."
-    yield "Roles never talk to one another in any other way, so this picture is the whole of it."
+    yield "Every arrow is a role that writes to, or reads from, a topic of Kafka."
+    yield "All that roles tell one another goes this way; beside it there are only files and HTTP answers."
     yield from ("", "```mermaid", "flowchart LR")
     yield from (f'    {_node(topic.name)}[("{topic.name}")]' for topic in TOPICS)
     yield from (f'    {_node(role)}["{role}"]' for role in _roles())

@@ -18,12 +18,12 @@ _CLOUD_EVENT = {
     "ce_type": "`clipfold.`, the record type, and the version of its schema",
     "ce_subject": "`mix_id` of the value",
     "ce_time": "`at_ms` of the value, RFC 3339",
-    "traceparent": "W3C trace context: `trace_id` of the value, and this record as the parent of what follows",
+    "traceparent": "W3C trace context: `trace_id` of the value, and this record as parent of what follows",
 }
 _DEAD_LETTER = {
     "dlq.error.class": "what kind of fault",
     "dlq.error.message": "the fault in words",
-    "dlq.error.stage": "where it was found: `decode` (not readable), `validate` (not as its schema says), ...",
+    "dlq.error.stage": "where it was found: `decode` (unreadable), `validate` (not as its schema says), ...",
     "dlq.topic": "topic that the record stands in",
     "dlq.partition": "its partition there",
     "dlq.offset": "its offset there",
@@ -49,6 +49,6 @@ def dead_letter_headers(example: MixRejected) -> Iterator[str]:
 
 
 def _rows(headers: Headers, meanings: dict[str, str]) -> Iterator[str]:
-    """Looks each meaning up: a header that nobody has described ends the script, not the reader's patience."""
+    """Looks each meaning up: a header that nobody has described ends the script."""
     rows = ((f"`{name}`", f"`{value.decode()}`", meanings[name]) for name, value in headers)
     yield from table(("header", "example", "meaning"), rows)

@@ -19,7 +19,7 @@ def introduction() -> Iterator[str]:
     """What the commands have in common."""
     yield "The commands below want the address of your Kafka: `export KAFKA=127.0.0.1:9092`"
     yield "(`clipfold kafka status` tells that of the embedded one). A value is one line of JSON of at most"
-    yield f"{MAX_RECORD_BYTES} bytes; `partitioner=murmur2_random` makes kcat choose partitions as other clients do."
+    yield f"{MAX_RECORD_BYTES} bytes; `partitioner=murmur2_random` makes kcat choose partitions as others do."
 
 
 def commands(topic: Topic) -> Iterator[str]:

@@ -36,7 +36,7 @@ def settings_page() -> str:
     )
     lines = [
         *(f"<!-- {NOTE} -->", "", "# Settings", ""),
-        "Read from the environment, then from `.env` in the working directory; an empty value counts as unset.",
+        "Read from the environment, then from `.env` in the working directory; empty counts as unset.",
         "They hold for the life of a process. What changes while it runs is the",
         "[render config](topics.md#render-config).",
         "",

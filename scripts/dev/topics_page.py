@@ -80,13 +80,13 @@ def _topic(topic: Topic) -> Iterator[str]:
 
 def _headers(rejected: MixRejected) -> Iterator[str]:
     yield from ("", "## Headers of events and tasks", "")
-    yield f"Records of `{MIX_EVENTS.name}` and `{CLIP_TASKS.name}` are CloudEvents in binary mode: the value is"
-    yield "plain JSON, and the attributes ride in headers. Requests are taken as bare JSON and in both modes of"
-    yield "CloudEvents; what they lack is made from topic, partition and offset."
+    yield f"Records of `{MIX_EVENTS.name}` and `{CLIP_TASKS.name}` are CloudEvents in binary mode: the value"
+    yield "is plain JSON, and the attributes ride in headers. Requests are taken as bare JSON, and in both"
+    yield "modes of CloudEvents; what they lack is made from topic, partition and offset."
     yield ""
     yield from cloud_event_headers(rejected)
     yield from ("", "## Headers of dead letters", "")
-    yield f"A record of `{DEAD_LETTERS.name}` has the key, the bytes and the headers that it had, and these beside them."
+    yield f"A record of `{DEAD_LETTERS.name}` has the key, the bytes and the headers that it came with, and:"
     yield ""
     yield from dead_letter_headers(rejected)
 

@@ -1,6 +1,7 @@
 """How commands speak: results on stdout as a table or as JSON, all else on stderr."""
 
 import json
+import sys
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
@@ -18,6 +19,14 @@ def note(message: str) -> None:
     Console(stderr=True, highlight=False, soft_wrap=True).print(message, markup=False)
 
 
+WIDE = 4096
+"""Columns of an output that is no terminal: nothing is cut off or wrapped for whoever reads it."""
+
+
+def _console() -> Console:
+    return Console(highlight=False, width=None if sys.stdout.isatty() else WIDE)
+
+
 def print_json(value: Any) -> None:
     """Print one JSON value on one line."""
     print(json.dumps(value, ensure_ascii=False))
@@ -28,7 +37,7 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
     table = Table(*columns, header_style="bold")
     for row in rows:
         table.add_row(*("" if cell is None else str(cell) for cell in row))
-    Console(highlight=False).print(table)
+    _console().print(table)
 
 
 def print_facts(facts: Mapping[str, Any]) -> None:
@@ -36,7 +45,7 @@ def print_facts(facts: Mapping[str, Any]) -> None:
     table = Table(show_header=False, box=None, pad_edge=False)
     for name, value in facts.items():
         table.add_row(name, "" if value is None else str(value))
-    Console(highlight=False).print(table)
+    _console().print(table)
 
 
 def stats_facts(stats: ClipStats) -> dict[str, Any]:

@@ -47,7 +47,8 @@ def _check_stream(path: Path, stream: VideoStream, profile: RenderProfile) -> No
 
 def _check_frames(path: Path, clip: InputContainer, stream: VideoStream, rate: Fraction, frames: int) -> None:
     # One thread: the next clip is being cut on the other cores.
-    stream.thread_count = 1
+    stream.codec_context.thread_count = 1
+    stream.codec_context.options = {"err_detect": "explode"}
     packets: list[int] = []
     shown: list[int] = []
     for packet in clip.demux(stream):

@@ -1,8 +1,8 @@
 """Where a source's data are broken, as its container tells while it is read through.
 
-A demuxer that meets garbage says a word and goes on at the next thing it knows: the frames in between are gone, and
-some decoders (VP9, MPEG-2) then show old picture as if nothing were. So every word of a demuxer, and every packet
-that it calls corrupt, makes the frames around it unusable until the next keyframe.
+A demuxer that meets garbage says a word and goes on at the next thing it knows: the frames in between are
+gone, and some decoders (VP9, MPEG-2) then show old picture as if nothing were. So every word of a demuxer,
+and every packet that it calls corrupt, makes the frames around it unusable until the next keyframe.
 """
 
 from bisect import bisect_right

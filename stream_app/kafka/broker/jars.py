@@ -40,8 +40,13 @@ class Jar:
 def pinned_jars() -> tuple[Jar, ...]:
     """All jars of the broker, in the order of the class path."""
     lines = PINS.read_text(encoding="utf-8").splitlines()
-    rows = [line.split() for line in lines if not line.startswith("#")]
-    return tuple(Jar(*coordinates.split(":"), sha256=sha256) for sha256, coordinates in rows)
+    return tuple(_parse_pin(line) for line in lines if not line.startswith("#"))
+
+
+def _parse_pin(line: str) -> Jar:
+    sha256, coordinates = line.split()
+    group, artifact, version = coordinates.split(":")
+    return Jar(group, artifact, version, sha256)
 
 
 def class_path(place: ProgramPlace) -> str:

@@ -23,7 +23,7 @@ class Metadata:
 
 
 def ask_metadata(port: int, *, timeout_s: float) -> Metadata | None:
-    """The metadata that the broker on this loopback port answers, without topics; None without a good answer."""
+    """The metadata, without topics, of the broker on this loopback port; None without a good answer."""
     try:
         with socket.create_connection(("127.0.0.1", port), timeout=timeout_s) as connection:
             connection.sendall(_request())

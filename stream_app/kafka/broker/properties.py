@@ -34,6 +34,10 @@ SHARED: dict[str, str] = {
     "message.max.bytes": str(MAX_MESSAGE_BYTES),
     "replica.fetch.max.bytes": str(MAX_MESSAGE_BYTES),
     "socket.request.max.bytes": str(100 * 2**20),
+    # A broker that was killed may come back only when the controller has given the old one up: after 9 s,
+    # were it left to the defaults. The two are one process here, so a short silence is never the network's.
+    "broker.session.timeout.ms": "3000",
+    "broker.heartbeat.interval.ms": "500",
     # Small and quick: one user's machine, not a cluster.
     "group.initial.rebalance.delay.ms": "0",
     "log.cleaner.dedupe.buffer.size": str(2 * 2**20),

@@ -1,6 +1,7 @@
 """Start, find and stop the embedded broker."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -106,20 +107,36 @@ def _join(place: BrokerPlace, run: Run, deadline: Deadline) -> Broker:
 
 def _start(place: BrokerPlace, program: ProgramPlace, java: Java, deadline: Deadline) -> Broker:
     """Start it with the class archive, and once more without: an archive may be broken, a port just taken."""
-    previous = last_run(place)
     if place.log.exists():
         place.log.replace(place.log.with_suffix(".log.1"))
-    for options in dict.fromkeys((archive_options(program, java), ())):
-        ports = choose_ports(previous.ports if previous else None)
-        format_storage(place, storage_tool(java, program, *options), ports, deadline)
-        write_properties(place, ports)
-        limit = Deadline(deadline.left() / 2) if options else deadline
-        run = launch(place, broker_command(java, program, place, *options), ports)
-        if _becomes_ready(place, run, limit):
-            return _broker(place, run, started_here=True)
-        if options:
-            forget_archive(program, java)
-    raise BrokerError(f"Kafka did not start; the end of its log {place.log} is:\n{_tail(place.log)}")
+    previous = last_run(place)
+    options = archive_options(program, java)
+    if not options:
+        return _try(place, program, java, previous=previous, deadline=deadline)
+    with suppress(BrokerError):
+        half = Deadline(deadline.left() / 2)
+        return _try(place, program, java, *options, previous=previous, deadline=half)
+    started = _try(place, program, java, previous=previous, deadline=deadline)
+    # Only now is it known that the archive was to blame, not the data or the machine.
+    forget_archive(program, java)
+    return started
+
+
+def _try(
+    place: BrokerPlace,
+    program: ProgramPlace,
+    java: Java,
+    *options: str,
+    previous: Run | None,
+    deadline: Deadline,
+) -> Broker:
+    ports = choose_ports(previous.ports if previous else None)
+    format_storage(place, storage_tool(java, program, *options), ports, deadline)
+    write_properties(place, ports)
+    run = launch(place, broker_command(java, program, place, *options), ports)
+    if not _becomes_ready(place, run, deadline):
+        raise BrokerError(f"Kafka did not start; the end of its log {place.log} is:\n{_tail(place.log)}")
+    return _broker(place, run, started_here=True)
 
 
 def _becomes_ready(place: BrokerPlace, run: Run, deadline: Deadline) -> bool:

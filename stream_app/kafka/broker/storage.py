@@ -39,6 +39,10 @@ def format_storage(place: BrokerPlace, tool: list[str], ports: Ports, deadline: 
     """
     if (place.data / MARK).exists():
         return
+    if place.data.exists() and any(place.data.iterdir()):
+        raise BrokerError(
+            f"{place.data} holds files but no {MARK}, so Kafka has not made them: move the folder away"
+        )
     shutil.rmtree(place.formatting, ignore_errors=True)
     write_properties(place, ports, data=place.formatting)
     _run_tool(
@@ -46,12 +50,7 @@ def format_storage(place: BrokerPlace, tool: list[str], ports: Ports, deadline: 
         place,
         deadline,
     )
-    try:
-        place.formatting.replace(place.data)
-    except OSError as error:
-        raise BrokerError(
-            f"{place.data} holds files but no {MARK}, so Kafka has not made them: move the folder away"
-        ) from error
+    place.formatting.replace(place.data)
 
 
 def cluster_id(place: BrokerPlace) -> str | None:

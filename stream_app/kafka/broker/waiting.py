@@ -1,4 +1,4 @@
-"""Wait for files locks and other processes, but never for ever."""
+"""Wait for other processes, but never for ever."""
 
 import fcntl
 import time

@@ -6,7 +6,7 @@ import uuid
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import duckdb
 import pytest
@@ -24,6 +24,8 @@ from stream_app.settings import Settings
 from tests.unit.projections.histories import Log
 
 TIMEOUT_S = 30
+
+T = TypeVar("T")
 
 
 @pytest.fixture
@@ -62,18 +64,25 @@ async def send(settings: Settings, records: list[Record]) -> None:
             await producer.send_and_wait(record.ref.topic, record.value, record.key, headers=record.headers)
 
 
+async def eventually(look: Callable[[], T]) -> T:
+    """What `look` sees, as soon as it sees something."""
+    async with asyncio.timeout(TIMEOUT_S):
+        while True:
+            if seen := await asyncio.to_thread(look):
+                return seen
+            await asyncio.sleep(0.02)
+
+
 async def shown(target: Path, sql: str, *parameters: object) -> list[Any]:
     """The rows of the first snapshot in which there are any."""
 
-    async def look() -> list[Any]:
-        while True:
-            if target.exists():
-                with duckdb.connect(target, read_only=True) as con:
-                    if found := con.execute(sql, parameters).fetchall():
-                        return found
-            await asyncio.sleep(0.02)
+    def look() -> list[Any]:
+        if not target.exists():
+            return []
+        with duckdb.connect(target, read_only=True) as con:
+            return con.execute(sql, parameters).fetchall()
 
-    return await asyncio.wait_for(look(), TIMEOUT_S)
+    return await eventually(look)
 
 
 def one_mix(mix_id: str) -> list[Record]:
@@ -86,7 +95,9 @@ def one_mix(mix_id: str) -> list[Record]:
     return log.records
 
 
-RENDERED = "SELECT metrics ->> '$.render.clip_stats.total_clips' FROM render_jobs WHERE id = ? AND status = 'rendered'"
+RENDERED = """
+SELECT metrics ->> '$.render.clip_stats.total_clips' FROM render_jobs WHERE id = ? AND status = 'rendered'
+"""
 
 
 async def test_a_mix_shows_in_the_snapshot_and_a_restart_counts_nothing_twice(
@@ -123,9 +134,7 @@ async def test_what_was_folded_and_not_published_shows_when_it_is_stopped(
         before = sum(service.positions.values())
         events = one_mix(mix_id)
         await send(settings, events)
-        async with asyncio.timeout(TIMEOUT_S):
-            while sum(service.positions.values()) < before + len(events):
-                await asyncio.sleep(0.02)
+        await eventually(lambda: sum(service.positions.values()) == before + len(events))
         stop.set()
         await asyncio.wait_for(task, TIMEOUT_S)
     with duckdb.connect(target, read_only=True) as con:

@@ -56,7 +56,9 @@ def test_file_addresses_are_percent_encoded(root: Path) -> None:
         ("https://host/a.mp4", FallbackReason.CDNS_UNREACHABLE),
     ],
 )
-def test_what_may_not_be_read_is_refused_with_its_reason(root: Path, uri: str, reason: FallbackReason) -> None:
+def test_what_may_not_be_read_is_refused_with_its_reason(
+    root: Path, uri: str, reason: FallbackReason
+) -> None:
     with pytest.raises(SourceError) as caught:
         resolve_local(uri, [root])
     assert caught.value.reason is reason

@@ -1,5 +1,6 @@
 """Random histories: the SQL says what the program's own fold says, however the records arrive."""
 
+import json
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -153,3 +154,38 @@ def deliveries(draw: st.DrawFn, records: Sequence[Record]) -> list[list[Record]]
             batch += queues[i][start : done[i]]
         batches.append(batch)
     return batches
+
+
+anything = st.recursive(
+    st.one_of(
+        st.none(),
+        st.booleans(),
+        st.integers(-(2**70), 2**70),
+        st.floats(allow_nan=False, allow_infinity=False),
+        st.text(max_size=5),
+        st.sampled_from(("1", "-1", "1e5", "9" * 30, "\x00", "mix-accepted", "2024-01-01")),
+    ),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3),
+    max_leaves=5,
+)
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(st.lists(happenings, min_size=10, max_size=40), st.data())
+def test_no_value_of_any_field_breaks_the_roll_up(history: Sequence[Any], data: st.DataObject) -> None:
+    log = Log()
+    for record in logged(history):
+        value = json.loads(record.value or b"{}")
+        for name in data.draw(st.lists(st.sampled_from(sorted(value)), max_size=3, unique=True)):
+            value[name] = data.draw(anything)
+        if isinstance(value.get("lines"), list):
+            for line in value["lines"]:
+                if isinstance(line, dict) and data.draw(st.booleans()):
+                    line[data.draw(st.sampled_from(sorted(line)))] = data.draw(anything)
+        log.append(value)
+    with fresh_store() as store:
+        store.fold(log.records)
+        store.roll_up()
+        assert rows(store, "SELECT count(*) AS n FROM events") == [{"n": len(log.records)}]
+        doubled = rows(store, "SELECT id FROM render_jobs GROUP BY id HAVING count(*) > 1")
+        assert doubled == []

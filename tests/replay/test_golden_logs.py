@@ -1,0 +1,71 @@
+"""Golden logs: what the projection said of them once, it says for ever. No Kafka is needed.
+
+A log is a text file of one JSON object a line: `topic`, `partition`, `offset`, `timestamp_ms`, `key`,
+`headers` and `value` (text). Its expectation lies beside it. After a wanted change of what the tables say, write the
+expectations anew with `python -m tests.replay.test_golden_logs`, and read the difference before keeping it.
+"""
+
+import json
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from projections.store import Store
+from projections.tables import PUBLIC_TABLES, SNAPSHOT_INFO
+from stream_app.kafka.record import Record
+from topics.ids import RecordRef
+
+GOLDEN = Path(__file__).parent / "golden"
+LOGS = sorted(GOLDEN.glob("*.log.jsonl"))
+
+
+def read_log(path: Path) -> list[Record]:
+    def read(line: str) -> Record:
+        told = json.loads(line)
+        return Record(
+            RecordRef(told["topic"], told["partition"], told["offset"]),
+            told["timestamp_ms"],
+            told["key"].encode(),
+            None if told["value"] is None else told["value"].encode(),
+            [(name, value.encode()) for name, value in told["headers"].items()],
+        )
+
+    return [read(line) for line in path.read_text().splitlines()]
+
+
+def tables_of(records: list[Record]) -> dict[str, list[Any]]:
+    """Every public row of the log's tables, as JSON, in one order."""
+    with tempfile.TemporaryDirectory() as folder, Store(Path(folder) / "private.duckdb") as store:
+        store.fold(records)
+        store.roll_up()
+        return {
+            table.name: [
+                json.loads(row)
+                for (row,) in store.con.execute(
+                    f"SELECT to_json(r)::VARCHAR FROM {table.name} AS r ORDER BY ALL"  # noqa: S608 - our names
+                ).fetchall()
+            ]
+            for table in PUBLIC_TABLES
+            if table is not SNAPSHOT_INFO
+        }
+
+
+def expectation_of(log: Path) -> Path:
+    return log.with_name(log.name.replace(".log.jsonl", ".tables.json"))
+
+
+@pytest.mark.parametrize("log", LOGS, ids=lambda path: path.name)
+def test_a_golden_log_gives_the_tables_that_it_always_gave(log: Path) -> None:
+    assert tables_of(read_log(log)) == json.loads(expectation_of(log).read_text())
+
+
+def test_there_are_golden_logs() -> None:
+    assert LOGS
+
+
+if __name__ == "__main__":
+    for golden in LOGS:
+        text = json.dumps(tables_of(read_log(golden)), indent=1, ensure_ascii=False)
+        expectation_of(golden).write_text(text + "\n")

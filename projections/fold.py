@@ -95,14 +95,15 @@ def _fingerprint(record: Record) -> str:
 
 def _row(record: Record) -> tuple[object, ...]:
     text, raw = _value(record.value)
+    headers = dict(record.headers)
     return (
         record.ref.topic,
         record.ref.partition,
         record.ref.offset,
         record.timestamp_ms if 0 <= record.timestamp_ms <= LAST_MS else None,
-        None if record.key is None else record.key.decode(errors="backslashreplace"),
-        record.header("actor"),
-        _is_newer(record.header("ce_type") or ""),
+        _text(record.key),
+        _text(headers.get("actor")),
+        _is_newer(_text(headers.get("ce_type")) or ""),
         text,
         raw,
     )
@@ -113,6 +114,11 @@ def _value(value: bytes | None) -> tuple[str | None, bytes | None]:
     if value is None:
         return None, None
     return (value.decode(), None) if isinstance(read_object(value), dict) else (None, value)
+
+
+def _text(data: bytes | None) -> str | None:
+    """Bytes that are no UTF-8 become escapes."""
+    return None if data is None else data.decode(errors="backslashreplace")
 
 
 def _is_newer(ce_type: str) -> bool:

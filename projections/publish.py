@@ -11,6 +11,7 @@ from the private file, which is durable. So most snapshots never cost a write to
 """
 
 import errno
+import math
 import os
 import shutil
 import time
@@ -22,8 +23,11 @@ from projections.store import Store
 from stream_app.clock import Clock, now_ms
 from stream_app.domain.errors import OwnFaultError
 
-COST_SHARE = 20
-"""Publishing takes at most one part in so many of the time."""
+BUSY_SHARE = 20
+"""While the log is busy, a snapshot is made after so many times what the last one cost."""
+
+QUIET_SHARE = 4
+"""Once it falls quiet, after so many times: somebody may be waiting for the last of it."""
 
 _COPY_CHUNK = 2**30
 _NOT_IN_KERNEL = {errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP}
@@ -41,12 +45,15 @@ class Publisher:
         self._store = store
         self._min_interval_s = min_interval_s
         self._clock = clock
-        self._next_at = 0.0
+        self._ended = -math.inf
+        self._cost_s = 0.0
 
-    @property
-    def due(self) -> bool:
-        """Whether there is something new to show and it is time to."""
-        return self.dirty and time.monotonic() >= self._next_at
+    def is_due(self, *, quiet: bool) -> bool:
+        """Whether there is something new to show and it is time to; `quiet`: nothing came just now."""
+        share = QUIET_SHARE if quiet else BUSY_SHARE
+        return self.dirty and time.monotonic() - self._ended >= max(
+            self._min_interval_s, share * self._cost_s
+        )
 
     def publish(self, ends: Mapping[Place, int] | None = None) -> None:
         """Make a snapshot of all that was folded; `ends` are the partitions' ends as far as they are known.
@@ -60,8 +67,8 @@ class Publisher:
         _checkpoint(self._store)
         _replace(self._store.path, self.target)
         self.dirty = False
-        ended = time.monotonic()
-        self._next_at = ended + max(self._min_interval_s, COST_SHARE * (ended - started))
+        self._ended = time.monotonic()
+        self._cost_s = self._ended - started
 
 
 def _note_positions(store: Store, ends: Mapping[Place, int], at_ms: int) -> None:

@@ -93,7 +93,7 @@ class ProjectionService:
         await self._note_progress(consumer)
         # A file folded anew must not replace a snapshot that knows more.
         self._caught_up = self._caught_up or self.lag == 0
-        if self._caught_up and self._publisher.due:
+        if self._caught_up and self._publisher.is_due(quiet=not records):
             await self._in_thread(lambda: self._publisher.publish(self._ends))
         self._failures = 0
 

@@ -115,7 +115,7 @@ DEAD_LETTERS = Topic(
     partitions=1,
     cleanup_policy="delete",
     models=(),
-    writers=("intake", "cutter", "assembler"),
+    writers=("intake", "cutter"),
     readers=("people",),
 )
 

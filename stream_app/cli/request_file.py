@@ -36,10 +36,10 @@ def describe(error: FieldError) -> str:
     return f"  {error.path or '/'}: {error.message} ({error.code})"
 
 
-def read_request(path: Path) -> RequestFile:
-    """Read and check a request.
+def read_request(path: Path, mix_id: str | None = None) -> RequestFile:
+    """Read and check a request, under another `mix_id` than the file's when one is given.
 
-    Without a `mix_id` it is named by its content, so that the same file means the same mix again.
+    Without any it is named by its content, so that the same file means the same mix again.
 
     Raises:
         UsageError: the file cannot be read, is no JSON object, or is no mix request.
@@ -51,11 +51,13 @@ def read_request(path: Path) -> RequestFile:
         raise UsageError(f"{path} cannot be read: {error.strerror}") from error
     if not isinstance(body, dict):
         raise UsageError(f"{path} holds no request: {body}")
+    if mix_id is not None:
+        body["mix_id"] = mix_id
     command = validate_request(body)
     if isinstance(command, tuple):
         raise RejectedError(command)
     if not isinstance(command, MixRequest):
         raise UsageError(f"{path} is a {command.type}, not a mix-request")
     digest = content_digest(command)
-    mix_id = command.mix_id or f"mix-{digest[:32]}"
-    return RequestFile(mix_id, digest, to_json({**body, "mix_id": mix_id}))
+    named = command.mix_id or f"mix-{digest[:32]}"
+    return RequestFile(named, digest, to_json({**body, "mix_id": named}))

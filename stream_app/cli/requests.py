@@ -28,11 +28,14 @@ MixId = Annotated[str, typer.Argument(metavar="MIX", help="The mix_id.")]
 
 
 def submit(
-    request: Annotated[Path, typer.Argument(metavar="REQUEST.json")], *, as_json: AsJson = False
+    request: Annotated[Path, typer.Argument(metavar="REQUEST.json")],
+    *,
+    mix_id: Annotated[str | None, typer.Option(help="Another mix_id than the file's.")] = None,
+    as_json: AsJson = False,
 ) -> None:
     """Send a request; returns when Kafka has acknowledged it."""
     with exit_codes():
-        file = read_request(request)
+        file = read_request(request, mix_id)
         ref = asyncio.run(submit_request(with_kafka(Settings()), file.mix_id, file.value))
         facts = {"mix_id": file.mix_id, "record": str(ref)}
         (print_json if as_json else print_facts)(facts)

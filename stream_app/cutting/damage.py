@@ -18,7 +18,7 @@ REORDER = 16
 """H.264 and HEVC let no more than 16 frames lie between the order of data and the order of display."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class ReadPacket:
     """A packet of video as it was read: its pts, and whether it starts afresh."""
 

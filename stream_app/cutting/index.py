@@ -26,8 +26,8 @@ FORMATS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,mpegts,mpeg,avi,flv,asf,ogg,nut
 MAX_PIXELS = 8192 * 4352
 """Per frame: a header of a few bytes can ask a decoder for gigabytes."""
 
-MAX_FRAMES = 5_000_000
-"""About 23 hours at 60 fps: an index of 40 MB."""
+MAX_FRAMES = 2_000_000
+"""About 9 hours at 60 fps: an index of 16 MB, and some 200 MB while it is made."""
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """Golden logs: what the projection said of them once, it says for ever. No Kafka is needed.
 
 A log is a text file of one JSON object a line: `topic`, `partition`, `offset`, `timestamp_ms`, `key`,
-`headers` and `value` (text). Its expectation lies beside it. After a wanted change of what the tables say, write the
+`headers` and `value` (text). Its expectation lies beside it. After a wanted change, write the
 expectations anew with `python -m tests.replay.test_golden_logs`, and read the difference before keeping it.
 """
 
@@ -44,7 +44,7 @@ def tables_of(records: list[Record]) -> dict[str, list[Any]]:
             table.name: [
                 json.loads(row)
                 for (row,) in store.con.execute(
-                    f"SELECT to_json(r)::VARCHAR FROM {table.name} AS r ORDER BY ALL"  # noqa: S608 - our names
+                    f"SELECT to_json(r)::VARCHAR FROM {table.name} AS r ORDER BY ALL"
                 ).fetchall()
             ]
             for table in PUBLIC_TABLES

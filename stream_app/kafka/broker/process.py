@@ -20,8 +20,9 @@ KILL_WAIT_S = 10.0
 """From SIGKILL to the end of a process that the kernel may still be writing for."""
 
 # The shell ends at once, so the JVM is nobody's child here: nobody has to reap it. The shell also notes
-# the process id by itself, because we could be killed between the start and the note.
-_LAUNCH = 'note=$1 file=$2; shift 2; "$@" & printf "$note" $! >"$file.new" && mv "$file.new" "$file"'
+# the process id by itself, because we could be killed between the start and the note; without a note
+# (the disk is full) there must be no JVM. It uses nothing from the PATH.
+_LAUNCH = 'note=$1 file=$2; shift 2; "$@" & printf "$note" $! >"$file" || { kill $!; exit 1; }'
 LAUNCH_TIMEOUT_S = 20.0
 
 
@@ -39,7 +40,7 @@ def launch(place: BrokerPlace, command: list[str], ports: Ports) -> Run:
     note = f'{{"pid": %d, {json.dumps(facts)[1:]}\n'
     place.run_file.unlink(missing_ok=True)
     with place.log.open("ab") as log:
-        subprocess.run(
+        noted = subprocess.run(
             ["/bin/sh", "-c", _LAUNCH, "sh", note, place.run_file, *command],
             cwd=place.root,
             stdin=subprocess.DEVNULL,
@@ -47,10 +48,10 @@ def launch(place: BrokerPlace, command: list[str], ports: Ports) -> Run:
             stderr=log,
             start_new_session=True,
             timeout=LAUNCH_TIMEOUT_S,
-            check=True,
+            check=False,
         )
     run = last_run(place)
-    if run is None:
+    if noted.returncode != 0 or run is None:
         raise BrokerError(f"the start of Kafka could not be noted in {place.run_file}")
     return run
 

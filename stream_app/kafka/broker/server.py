@@ -106,7 +106,7 @@ def _join(place: BrokerPlace, run: Run, deadline: Deadline) -> Broker:
 
 
 def _start(place: BrokerPlace, program: ProgramPlace, java: Java, deadline: Deadline) -> Broker:
-    """Start it with the class archive, and once more without: an archive may be broken, a port just taken."""
+    """Start it with the class archive if there is one, and if that fails once more without."""
     if place.log.exists():
         place.log.replace(place.log.with_suffix(".log.1"))
     previous = last_run(place)

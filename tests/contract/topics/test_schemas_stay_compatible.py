@@ -50,7 +50,7 @@ class WithoutErrors(MixRejected):
 
 
 class FailedForOneReason(MixFailed):
-    reason: Literal[MixFailure.SONG_INVALID]  # type: ignore[assignment]
+    reason: Literal[MixFailure.SONG_INVALID]
 
 
 class WithMore(MixFailed):

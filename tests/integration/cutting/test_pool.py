@@ -212,10 +212,14 @@ async def test_none_outlives_a_killed_worker(tmp_path: Path) -> None:
         [sys.executable, "-c", WORKER, str(tmp_path / "clips")], stdout=subprocess.PIPE, text=True
     )
     assert worker.stdout is not None
-    pids = [int(pid) for pid in (await asyncio.to_thread(worker.stdout.readline)).split()]
+    try:
+        async with asyncio.timeout(60):
+            line = await asyncio.to_thread(worker.stdout.readline)
+    finally:
+        worker.kill()
+        worker.wait(10)
+    pids = [int(pid) for pid in line.split()]
     assert len(pids) == 2
-    worker.kill()
-    worker.wait(10)
     await see_gone(*pids)
 
 

@@ -56,9 +56,7 @@ def test_every_column_can_be_typed_without_quotes_and_says_what_it_means(
 ) -> None:
     with duckdb.connect(snapshot, read_only=True) as con:
         for name, _, meaning in table.columns:
-            con.execute(
-                f"SELECT {name}, t.{name} AS {name} FROM {table.name} t ORDER BY {name}"  # noqa: S608 - our names
-            ).fetchall()
+            con.execute(f"SELECT {name}, t.{name} AS {name} FROM {table.name} t ORDER BY {name}").fetchall()
             comments = con.execute(
                 "SELECT comment FROM duckdb_columns() WHERE table_name = ? AND column_name = ?",
                 [table.name, name],

@@ -177,6 +177,7 @@ def test_the_last_of_equal_headers_counts_and_empty_ones_do_not() -> None:
         {"specversion": "1.0", "data_base64": 7},
         {"specversion": "1.0", "data_base64": "no base64!"},
         {"specversion": "1.0", "data_base64": "é"},
+        {"specversion": "1.0", "data_base64": "!" + base64.b64encode(BARE).decode()},
         {"specversion": "1.0", "data_base64": base64.b64encode(b"[1]").decode()},
         {"specversion": "1.0", "data_base64": base64.b64encode(b'{"a":NaN}').decode()},
     ],

@@ -1,0 +1,229 @@
+"""The main job, end to end: real Kafka, real media, real DuckDB."""
+
+import json
+from collections import Counter
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+import av
+import pytest
+from frame_stamp import read_origin
+from sample_table import SAMPLES
+
+from stream_app.domain.mix import Mix
+from tests.integration.render.conftest import SLOTS, Stack
+from tests.integration.render.roles import wait_until
+from topics.codec import read_event
+from topics.events import MixEvent
+
+pytestmark = pytest.mark.xdist_group("render")
+
+SEED_QUERY = """
+SELECT id, json_extract(metrics, '$.render.clip_stats.peak_parallelism') AS peak_parallelism,
+       json_extract(metrics, '$.render.clip_stats.placeholder_tasks') AS placeholder_tasks,
+       json_extract(metrics, '$.render.clip_stats.total_clips') AS total_clips
+FROM render_jobs ORDER BY submitted_at DESC LIMIT 1;"""
+
+
+def small(request: dict[str, Any], mix_id: str, lines: int = 60) -> dict[str, Any]:
+    """The same lines in a picture that is quick to make."""
+    profile = {"width": 320, "height": 180, "fps": "30", "quality": "draft"}
+    return {**request, "mix_id": mix_id, "profile": profile, "lines": request["lines"][:lines]}
+
+
+def path_of(uri: str) -> Path:
+    return Path(unquote(urlsplit(uri).path))
+
+
+def test_slow_case(stack: Stack, slow_case: dict[str, Any]) -> None:
+    request = {**slow_case, "mix_id": "slow-case"}
+    before = stack.worker.metrics()
+    stack.submit(request)
+    stack.wait_for_end("slow-case")
+
+    assert_sql_agrees(stack)
+    rendered = stack.events("slow-case")[-1]
+    assert_video_is_right(rendered, request)
+    assert_logged(stack, rendered)
+    assert_counted(before, stack.worker.metrics())
+    assert not (stack.artifacts / "render_tmp" / "job_slow-case").exists()
+
+
+def assert_sql_agrees(stack: Stack) -> None:
+    ((mix_id, peak, placeholders, total),) = stack.sql(SEED_QUERY)
+    assert (mix_id, int(placeholders), int(total)) == ("slow-case", 0, 60)
+    assert int(peak) == SLOTS
+    assert stack.sql("SELECT count(*), count(DISTINCT clip_index) FROM clips WHERE mix_id = 'slow-case'") == [
+        (60, 60)
+    ]
+
+
+def assert_video_is_right(rendered: dict[str, Any], request: dict[str, Any]) -> None:
+    """Every line shows its candidate's very frames at its very place, and the sound is there."""
+    assert rendered["frames"] == 5400
+    with av.open(str(path_of(rendered["uri"]))) as video:
+        stream = video.streams.video[0]
+        assert (stream.width, stream.height, stream.average_rate) == (1280, 720, 30)
+        assert video.streams.audio[0].rate == 48_000
+        checked = 0
+        for number, frame in enumerate(video.decode(video=0)):
+            assert frame.pts * frame.time_base == Fraction(number, 30)
+            line = request["lines"][number // 90]
+            if number % 90 in (0, 44, 89):
+                assert_shows(frame, line["candidates"][0], Fraction(number % 90, 30))
+                checked += 1
+        assert number == 5399
+        assert checked == 180
+
+
+def assert_shows(frame: av.VideoFrame, candidate: dict[str, Any], into: Fraction) -> None:
+    sample = next(sample for sample in SAMPLES if sample.name == candidate["video_id"])
+    origin = read_origin(frame)
+    assert origin.source == sample.number
+    asked = Fraction(candidate["start_ms"], 1000) + into
+    shown = origin.frame / sample.fps
+    # Half an output frame, and the half source frame that the whole clip may be snapped by.
+    assert abs(shown - asked) <= Fraction(1, 60) + Fraction(1, 2) / sample.fps
+
+
+def assert_logged(stack: Stack, rendered: dict[str, Any]) -> None:
+    lines = [line for line in stack.worker.lines() if line.get("mix_id") == "slow-case"]
+    assert {line["trace_id"] for line in lines} == {rendered["trace_id"]}
+    said = Counter(line["event"] for line in lines)
+    assert said["twelvelabs.video_clip"] == said["render_worker.clip_task_completed"] == 60
+    for line in lines:
+        if line["event"] == "twelvelabs.video_clip":
+            assert {"clip_task_id", "parallel_slot", "video_id"} <= line.keys()
+            assert 0 <= line["parallel_slot"] < SLOTS
+        if line["event"] == "render_worker.clip_task_completed":
+            assert line["frames"] == 90
+            assert line["duration_ms"] >= 0
+    (stats,) = (line for line in lines if line["event"] == "render_worker.clip_stats")
+    assert {name: stats[name] for name in rendered["clip_stats"]} == rendered["clip_stats"]
+    assert "render_worker.config_hot_reload" in {line["event"] for line in stack.worker.lines()}
+
+
+def assert_counted(before: dict[str, float], after: dict[str, float]) -> None:
+    assert after["render_clip_duration_ms_count"] - before["render_clip_duration_ms_count"] == 60
+    assert sum(value for name, value in after.items() if name.startswith("render_clip_inflight")) == 0
+    assert after["render_config_update_total"] >= 1
+
+
+def test_a_request_typed_with_kcat_is_rendered(stack: Stack, slow_case: dict[str, Any]) -> None:
+    request = small(slow_case, "typed-by-hand", lines=2)
+    stack.kcat("-P", "-t", "mix-requests", "-K:", typed=f"typed-by-hand:{json.dumps(request)}\n")
+    stack.wait_for_end("typed-by-hand")
+    told = stack.kcat("-C", "-t", "mix-events", "-e", "-o", "beginning", "-f", "%k %h %s\n")
+    story = [line for line in told.splitlines() if line.startswith("typed-by-hand ")]
+    types = [json.loads(line[line.index("{") :])["type"] for line in story]
+    assert types == ["mix-accepted", "clip-completed", "clip-completed", "mix-rendered"]
+    assert "ce_specversion=1.0" in story[0]
+    assert "ce_type=clipfold.mix-accepted.v1" in story[0]
+    assert "traceparent=00-" in story[0]
+
+
+def test_a_key_that_is_not_the_mix_id_leads_home_too(stack: Stack, slow_case: dict[str, Any]) -> None:
+    for number in range(8):
+        request = small(slow_case, f"keyless-{number}", lines=1)
+        stack.kcat("-P", "-t", "mix-requests", "-K:", typed=f"other-{number}:{json.dumps(request)}\n")
+    for number in range(8):
+        stack.wait_for_end(f"keyless-{number}")
+
+
+def test_the_same_request_again_is_the_same_mix(stack: Stack, slow_case: dict[str, Any]) -> None:
+    request = small(slow_case, "asked-twice", lines=2)
+    stack.submit(request)
+    stack.wait_for_end("asked-twice")
+    once = stack.events("asked-twice")
+    stack.submit(request)
+    stack.submit({**request, "priority": 6})
+    other = "mix_exists"
+    wait_until(lambda: len(stack.events("asked-twice")) > len(once), "the other content is rejected")
+    again = stack.events("asked-twice")
+    assert again[: len(once)] == once
+    (rejected,) = again[len(once) :]
+    assert rejected["type"] == "mix-rejected"
+    assert [error["code"] for error in rejected["errors"]] == [other]
+
+
+def test_lines_without_usable_candidates_show_placeholders(stack: Stack, slow_case: dict[str, Any]) -> None:
+    def with_candidates(number: int, *candidates: dict[str, Any]) -> dict[str, Any]:
+        return {**slow_case["lines"][number], "candidates": list(candidates)}
+
+    good = slow_case["lines"][0]["candidates"][0]
+    missing = {"video_id": "gone", "uri": "media/samples/gone.mp4", "start_ms": 0}
+    request = small(slow_case, "placeholders")
+    request["lines"] = [
+        with_candidates(0),
+        with_candidates(1, missing),
+        with_candidates(2, {**good, "video_id": "short", "start_ms": 3_000_000}),
+        with_candidates(3, {"video_id": "text", "uri": "README.md", "start_ms": 0}),
+        with_candidates(4, {"video_id": "outside", "uri": "file:///etc/hostname", "start_ms": 0}),
+        with_candidates(5, missing, good),
+    ]
+    before = stack.worker.metrics()
+    stack.submit(request)
+    stack.wait_for_end("placeholders")
+    reasons = {
+        "no_candidates": 1,
+        "source_missing": 1,
+        "source_too_short": 1,
+        "source_invalid": 1,
+        "source_refused": 1,
+    }
+    rendered = stack.events("placeholders")[-1]
+    assert rendered["type"] == "mix-rendered"
+    stats = rendered["clip_stats"]
+    assert stats["fallback_reason_counts"] == reasons
+    assert (stats["total_clips"], stats["placeholder_tasks"], stats["failed_tasks"]) == (6, 5, 4)
+    ((counts,),) = stack.sql(
+        "SELECT fallback_reason_counts::VARCHAR FROM clip_stats WHERE mix_id = 'placeholders'"
+    )
+    assert json.loads(counts) == reasons
+    after = stack.worker.metrics()
+    for reason in reasons:
+        name = f'render_clip_placeholder_total{{reason="{reason}"}}'
+        assert after[name] - before.get(name, 0) == 1
+    logged = Counter(
+        line["fallback_reason"]
+        for line in stack.worker.lines()
+        if line["event"] == "render_worker.placeholder_inserted" and line["mix_id"] == "placeholders"
+    )
+    assert logged == reasons
+
+
+def test_a_mix_whose_song_is_missing_is_never_silent(stack: Stack, slow_case: dict[str, Any]) -> None:
+    request = small(slow_case, "no-song", lines=1) | {"song": {"uri": "media/samples/nowhere.m4a"}}
+    stack.submit(request)
+    stack.wait_for_end("no-song")
+    end = stack.events("no-song")[-1]
+    assert (end["type"], end["reason"]) == ("mix-failed", "song_unavailable")
+
+
+def test_a_worker_killed_in_the_middle_loses_nothing(stack: Stack, slow_case: dict[str, Any]) -> None:
+    request = small(slow_case, "killed")
+    stack.submit(request)
+    stack.worker.wait_for("render_worker.clip_task_completed", mix_id="killed", count=10)
+    stack.worker.kill()
+    stack.worker.start()
+    stack.wait_for_end("killed")
+    story = [read_event(json.dumps(event).encode()) for event in stack.events("killed")]
+    mix = Mix()
+    for event in story:
+        assert isinstance(event, MixEvent)
+        mix.apply(event)
+    assert mix.end is not None
+    assert mix.end.type == "mix-rendered"
+    assert mix.stats().total_clips == mix.stats().completed_tasks == 60
+    assert_whole(stack, mix)
+
+
+def assert_whole(stack: Stack, mix: Mix) -> None:
+    ((count, frames),) = stack.sql(
+        "SELECT count(DISTINCT clip_index), sum(frames)::INT FROM clips WHERE mix_id = 'killed'"
+    )
+    assert (count, frames) == (60, 5400)
+    assert sum(outcome.frames for outcome in mix.effective_outcomes) == 5400
+    assert not (stack.artifacts / "render_tmp" / "job_killed").exists()

@@ -22,6 +22,7 @@ from stream_app.assembly.job_dir import JobDirs
 from stream_app.assembly.joiner import Joiner
 from stream_app.assembly.service import GROUP as ASSEMBLER_GROUP
 from stream_app.assembly.service import Assembler
+from stream_app.clip.store import ClipStore
 from stream_app.clock import now_ms
 from stream_app.cutting.attempt import AttemptRunner
 from stream_app.cutting.pool import CutterPool
@@ -171,6 +172,9 @@ async def _writer(settings: Settings, role: str) -> AsyncIterator[Writer]:
 
 @asynccontextmanager
 async def _pool(settings: Settings) -> AsyncIterator[CutterPool]:
+    # What a killed worker was writing is of no use to anyone, and its disk space is.
+    swept = await asyncio.to_thread(ClipStore(settings.clips_dir).sweep)
+    log.info("clip_store.swept", files=swept)
     pool = CutterPool(settings.clip_concurrency, settings.clips_dir)
     try:
         yield pool

@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from rich.console import Console
 
 from stream_app.domain.errors import ClipfoldError, UsageError
+from stream_app.kafka.broker import BrokerError
 
 
 class Exit(IntEnum):
@@ -42,7 +43,7 @@ def exit_codes() -> Iterator[None]:
         _fail(f"a setting cannot be used: {error}", Exit.WRONG_USE)
     except UsageError as error:
         _fail(str(error), Exit.WRONG_USE)
-    except (ServiceMissingError, KafkaError, ConnectionError) as error:
+    except (ServiceMissingError, BrokerError, KafkaError, ConnectionError) as error:
         _fail(str(error) or type(error).__name__, Exit.SERVICE_MISSING)
     except (ClipfoldError, OSError, TimeoutError) as error:
         _fail(str(error) or type(error).__name__, Exit.FAILED)

@@ -30,10 +30,11 @@ from stream_app.cutting.service import GROUP as CUTTER_GROUP
 from stream_app.cutting.service import WINDOW, Cutter
 from stream_app.domain.errors import UsageError
 from stream_app.kafka.clients import make_consumer
-from stream_app.kafka.faust_app import make_faust_app, run_faust
+from stream_app.kafka.faust_app import make_faust_app, owned_partitions, run_faust
 from stream_app.kafka.group_reader import GroupReader
 from stream_app.kafka.render_config import RenderConfigReader
 from stream_app.kafka.topology import create_topics
+from stream_app.kafka.watchdog import Watchdog
 from stream_app.kafka.writer import Writer
 from stream_app.settings import Settings
 from stream_app.telemetry.log import get_logger
@@ -88,6 +89,8 @@ async def run_worker(settings: Settings, stop: asyncio.Event) -> None:
         parts.create_task(cutter_reader.run(stop), name=CUTTER_GROUP)
         parts.create_task(assembler_reader.run(stop), name=ASSEMBLER_GROUP)
         parts.create_task(_run_intake(faust_app, index, stop), name=INTAKE_GROUP)
+        watchdog = Watchdog(settings, INTAKE_GROUP, lambda: owned_partitions(faust_app))
+        parts.create_task(watchdog.run(stop), name="watchdog")
         log.info("render_worker.started", worker=worker, metrics_port=port)
     log.info("render_worker.stopped", worker=worker)
 

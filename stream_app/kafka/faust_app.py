@@ -7,7 +7,9 @@ time (docs/adr/0002-who-reads-with-what.md).
 import asyncio
 
 import faust
+from aiokafka import TopicPartition
 from faust.auth import Credentials
+from faust.exceptions import ConsumerNotStarted
 
 from stream_app.domain.errors import ClipfoldError
 from stream_app.kafka.clients import bootstrap_servers, ssl_context
@@ -66,6 +68,14 @@ async def run_faust(app: faust.App, stop: asyncio.Event) -> None:
         stopping.cancel()
         ending.cancel()
         await asyncio.wait_for(app.stop(), STOP_TIMEOUT_S)
+
+
+def owned_partitions(app: faust.App) -> set[TopicPartition]:
+    """The partitions that the app's consumer owns now; none before it has joined its group."""
+    try:
+        return {TopicPartition(*partition) for partition in app.consumer.assignment()}
+    except ConsumerNotStarted:
+        return set()
 
 
 def _credentials(settings: Settings) -> Credentials | None:

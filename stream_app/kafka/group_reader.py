@@ -125,6 +125,7 @@ class GroupReader(ConsumerRebalanceListener):  # type: ignore[misc]
             self._mind_windows(consumer)
             if time.monotonic() - committed_at >= COMMIT_INTERVAL_S:
                 await self._commit(self._trackers)
+                await self._measure_lag(consumer)
                 committed_at = time.monotonic()
 
     def _deliver(self, partition: TopicPartition, records: list[ConsumerRecord]) -> None:
@@ -145,6 +146,16 @@ class GroupReader(ConsumerRebalanceListener):  # type: ignore[misc]
                     consumer.pause(partition)
                 elif partition in paused and tracker.in_flight <= self._window // 2:
                     consumer.resume(partition)
+
+    async def _measure_lag(self, consumer: AIOKafkaConsumer) -> None:
+        lag = 0
+        for partition, tracker in tuple(self._trackers.items()):
+            with suppress(IllegalStateError):  # it was revoked a moment ago
+                end = consumer.highwater(partition)
+                head = tracker.head
+                if end is not None:
+                    lag += end - (await consumer.position(partition) if head is None else head)
+        metrics.LAG.labels(self._group_id).set(lag)
 
     async def _commit(self, trackers: Mapping[TopicPartition, OffsetTracker]) -> None:
         offsets = {

@@ -38,6 +38,11 @@ class OffsetTracker:
         """Records handed out and not yet below the committable offset."""
         return len(self._unfinished)
 
+    @property
+    def head(self) -> int | None:
+        """The first record that was handed out and is not finished; `None` when all are."""
+        return self._unfinished[0] if self._unfinished else None
+
     def take_committable(self) -> int | None:
         """The offset to commit now; `None` when there is nothing new since the last call."""
         offset, self._committable = self._committable, None

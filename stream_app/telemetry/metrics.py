@@ -21,6 +21,8 @@ CONFIG_REFUSED = Counter("render_config_refused", "records of render-config that
 
 TASKS_WAITING = Gauge("render_tasks_waiting", "tasks delivered to this worker that wait for a slot")
 SLOTS = Gauge("render_slots", "slots of this worker (max_parallelism in force)")
+LAG = Gauge("render_consumer_lag", "records of owned partitions that are not done yet", ["group"])
+PROJECTION_LAG = Gauge("render_projection_lag", "records that the projection has not folded yet")
 COMMITS = Counter("render_commits", "offset commits", ["group"])
 COMMIT_FAILURES = Counter("render_commit_failures", "offset commits that Kafka refused", ["group"])
 DEAD_LETTERS = Counter("render_dead_letters", "records put aside", ["topic"])

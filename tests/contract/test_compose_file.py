@@ -1,5 +1,5 @@
 import json
-from importlib.resources import files
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +29,11 @@ def kafka(compose: dict[str, Any]) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def validator() -> jsonschema.Draft202012Validator:
-    vendored = files("check_jsonschema") / "builtin_schemas" / "vendor" / "compose-spec.json"
+    # Found, not imported: only the schema that the package carries is wanted, and its program needs more.
+    package = find_spec("check_jsonschema")
+    assert package is not None
+    assert package.origin is not None
+    vendored = Path(package.origin).parent / "builtin_schemas" / "vendor" / "compose-spec.json"
     return jsonschema.Draft202012Validator(json.loads(vendored.read_text(encoding="utf-8")))
 
 

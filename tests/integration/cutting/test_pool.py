@@ -42,7 +42,7 @@ def endless(small: RenderProfile) -> PlaceholderOrder:
 
 
 async def busy_pid(pool: CutterPool) -> int:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while not pool.pids:  # noqa: ASYNC110 - the pool has no need to tell anyone
             await asyncio.sleep(0.01)
     return next(iter(pool.pids))

@@ -42,10 +42,9 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
 
 def print_facts(facts: Mapping[str, Any]) -> None:
     """Print one thing's facts, a line each."""
-    table = Table(show_header=False, box=None, pad_edge=False)
+    width = max(map(len, facts))
     for name, value in facts.items():
-        table.add_row(name, "" if value is None else str(value))
-    _console().print(table)
+        print(f"{name:<{width}}  {'-' if value is None else value}")
 
 
 def stats_facts(stats: ClipStats) -> dict[str, Any]:

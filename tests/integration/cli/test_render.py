@@ -15,8 +15,6 @@ import pytest
 from stream_app.kafka import broker
 from tests.integration.render.roles import ROOT, wait_until
 
-pytestmark = pytest.mark.xdist_group("cli")
-
 
 class Machine:
     """A home of its own, with Kafka's program in it and nothing else."""
@@ -47,11 +45,11 @@ class Machine:
             raise
         return subprocess.CompletedProcess(arguments, process.returncode, out, err)
 
-    def request(self, mix_id: str, lines: int, **changes: Any) -> str:
-        """The file of a request over the sample media."""
+    def request(self, mix_id: str, first: int, **changes: Any) -> str:
+        """The file of a request for the first lines of the slow case."""
         case = json.loads((ROOT / "media/slow_render_case.json").read_text())
         profile = {"width": 320, "height": 180, "quality": "draft"}
-        body = {**case, "mix_id": mix_id, "profile": profile, "lines": case["lines"][:lines], **changes}
+        body = {**case, "mix_id": mix_id, "profile": profile, "lines": case["lines"][:first], **changes}
         path = self.folder / f"{mix_id}.json"
         path.write_text(json.dumps(body))
         return str(path)

@@ -8,8 +8,11 @@ import sys
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
+
+from stream_app.child_process import die_with_parent
 
 ROOT = Path(__file__).parents[3]
 POLL_S = 0.05
@@ -33,6 +36,7 @@ class Role:
                 stdout=sink,
                 stderr=sink,
                 start_new_session=True,
+                preexec_fn=partial(die_with_parent, os.getpid()),  # noqa: PLW1509 - a test that is killed leaves nothing
             )
         return self
 

@@ -3,15 +3,11 @@
 import json
 from typing import Any
 
-import pytest
-
 from tests.integration.render.conftest import Stack
 from tests.integration.render.roles import wait_until
 from tests.integration.render.test_parallel_clip_pipeline import small
 from tests.unit.domain.requests import line, request
 from tests.unit.domain.test_validate import BAD
-
-pytestmark = pytest.mark.xdist_group("render")
 
 
 def typed(stack: Stack, key: str, value: str, *arguments: str) -> None:

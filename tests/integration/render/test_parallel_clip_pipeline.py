@@ -8,7 +8,6 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import av
-import pytest
 from frame_stamp import read_origin
 from sample_table import SAMPLES
 
@@ -17,8 +16,6 @@ from tests.integration.render.conftest import SLOTS, Stack
 from tests.integration.render.roles import wait_until
 from topics.codec import read_event
 from topics.events import MixEvent
-
-pytestmark = pytest.mark.xdist_group("render")
 
 SEED_QUERY = """
 SELECT id, json_extract(metrics, '$.render.clip_stats.peak_parallelism') AS peak_parallelism,

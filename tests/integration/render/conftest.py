@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -46,7 +47,11 @@ class Stack:
         done = subprocess.run(
             [sys.executable, "-m", "stream_app.cli", *arguments],
             cwd=ROOT,
-            env={"RENDER_KAFKA_BOOTSTRAP": self.bootstrap, "RENDER_ARTIFACTS_DIR": str(self.artifacts)},
+            env={
+                **os.environ,
+                "RENDER_KAFKA_BOOTSTRAP": self.bootstrap,
+                "RENDER_ARTIFACTS_DIR": str(self.artifacts),
+            },
             capture_output=True,
             text=True,
             timeout=120,

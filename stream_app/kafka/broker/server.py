@@ -57,8 +57,8 @@ def start(
     deadline = Deadline(timeout_s)
     with exclusively(place.lock, deadline):
         run = last_run(place)
-        if run is not None and is_alive(place, run):
-            return _join(place, run, deadline)
+        if run is not None and (joined := _join(place, run, deadline)):
+            return joined
         java = find_java()
         with exclusively(program.lock, deadline):
             fetch_jars(program, deadline, tell)
@@ -96,13 +96,18 @@ def status(home: Path | None = None) -> Broker | None:
     return _broker(place, run, started_here=False)
 
 
-def _join(place: BrokerPlace, run: Run, deadline: Deadline) -> Broker:
-    if not _gets_ready(place, run, deadline):
-        raise BrokerError(
-            f"Kafka runs as process {run.pid} but does not answer: type `clipfold kafka stop`, then start it "
-            f"again. Its log is {place.log}"
-        )
-    return _broker(place, run, started_here=False)
+def _join(place: BrokerPlace, run: Run, deadline: Deadline) -> Broker | None:
+    """The broker of the last start; nothing when it is gone, or goes while we wait for its answer."""
+    if not is_alive(place, run):
+        return None
+    if _gets_ready(place, run, deadline):
+        return _broker(place, run, started_here=False)
+    if not is_alive(place, run):
+        return None
+    raise BrokerError(
+        f"Kafka runs as process {run.pid} but does not answer: type `clipfold kafka stop`, then start it "
+        f"again. Its log is {place.log}"
+    )
 
 
 def _start(place: BrokerPlace, program: ProgramPlace, java: Java, deadline: Deadline) -> Broker:

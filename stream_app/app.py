@@ -37,6 +37,7 @@ from stream_app.kafka.topology import create_topics
 from stream_app.kafka.watchdog import Watchdog
 from stream_app.kafka.writer import Writer
 from stream_app.settings import Settings
+from stream_app.telemetry import metrics
 from stream_app.telemetry.log import get_logger
 from topics.registry import CLIP_TASKS, MIX_EVENTS
 
@@ -109,6 +110,7 @@ async def run_serve(settings: Settings, stop: asyncio.Event) -> None:
         projection = ProjectionService(
             lambda: make_consumer(settings), store, Publisher(store, settings.snapshot_path)
         )
+        metrics.PROJECTION_LAG.set_function(lambda: projection.lag or 0)
         api = make_api(lambda: projection.lag)
         async with asyncio.TaskGroup() as parts:
             parts.create_task(projection.run(stop), name="projection")

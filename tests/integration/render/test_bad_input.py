@@ -20,18 +20,30 @@ def test_each_kind_of_invalid_request_is_rejected_once_with_every_error(
     # JSON has no infinity, so kcat cannot type that one as it stands.
     kinds = {f"bad-{number}": kind for number, kind in enumerate(BAD) if kind != "infinite score"}
     assert len(kinds) >= 20
+    lines = []
     for mix_id, kind in kinds.items():
         body = dict(BAD[kind][0])
         if kind != "bad mix_id":
             body["mix_id"] = mix_id
-        typed(stack, mix_id, json.dumps(body))
+        lines.append(f"{mix_id}|{json.dumps(body)}\n")
+    stack.kcat("-P", "-t", "mix-requests", "-K|", typed="".join(lines))
     typed(stack, "after-the-bad", json.dumps(small(slow_case, "after-the-bad", lines=1)))
     stack.wait_for_end("after-the-bad")
+    wait_until(lambda: rejections(stack).keys() >= kinds.keys(), "all are rejected")
+    told = rejections(stack)
     for mix_id, kind in kinds.items():
-        wait_until(lambda mix_id=mix_id: bool(stack.events(mix_id)), f"{kind} is rejected")  # type: ignore[misc]
-        (rejected,) = stack.events(mix_id)
-        assert rejected["type"] == "mix-rejected"
+        (rejected,) = told[mix_id]
         assert {(error["path"], error["code"]) for error in rejected["errors"]} == BAD[kind][1], kind
+
+
+def rejections(stack: Stack) -> dict[str, list[dict[str, Any]]]:
+    """Every `mix-rejected` in the log, by mix."""
+    told: dict[str, list[dict[str, Any]]] = {}
+    for text in stack.kcat("-C", "-t", "mix-events", "-e", "-o", "beginning").splitlines():
+        event = json.loads(text)
+        if event["type"] == "mix-rejected":
+            told.setdefault(event["mix_id"], []).append(event)
+    return told
 
 
 def test_what_is_no_json_object_goes_to_the_dead_letters_untouched(

@@ -25,9 +25,9 @@ FROM render_jobs ORDER BY submitted_at DESC LIMIT 1;"""
 
 
 def small(request: dict[str, Any], mix_id: str, lines: int = 60) -> dict[str, Any]:
-    """The same lines in a picture that is quick to make."""
+    """The first lines, without a song to fill up to, in a picture that is quick to make."""
     profile = {"width": 320, "height": 180, "fps": "30", "quality": "draft"}
-    return {**request, "mix_id": mix_id, "profile": profile, "lines": request["lines"][:lines]}
+    return {**request, "mix_id": mix_id, "profile": profile, "song": None, "lines": request["lines"][:lines]}
 
 
 def path_of(uri: str) -> Path:
@@ -183,6 +183,17 @@ def test_lines_without_usable_candidates_show_placeholders(stack: Stack, slow_ca
     for reason in reasons:
         name = f'render_clip_placeholder_total{{reason="{reason}"}}'
         assert after[name] - before.get(name, 0) == 1
+    refused = [
+        line
+        for line in stack.worker.lines()
+        if line["event"] == "twelvelabs.retrieve_exception" and line["mix_id"] == "placeholders"
+    ]
+    assert Counter(line["reason"] for line in refused) == {
+        "source_missing": 2,
+        "source_invalid": 1,
+        "source_refused": 1,
+    }
+    assert all(line["level"] == "warning" and line["error"] and line["video_id"] for line in refused)
     logged = Counter(
         line["fallback_reason"]
         for line in stack.worker.lines()

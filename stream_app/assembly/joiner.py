@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Iterator
+from typing import Any
 
 from stream_app.assembly.order import Assembled, AssembleOrder, Lyric, Part
 from stream_app.assembly.runner import run_assembly
@@ -62,11 +63,7 @@ class Joiner:
         self, mix: Mix, accepted: MixAccepted, cause: RecordRef, assembled: Assembled
     ) -> MixRendered:
         return MixRendered(
-            event_id=derived_id("mix-rendered", accepted.event_id),
-            mix_id=accepted.mix_id,
-            trace_id=accepted.trace_id,
-            caused_by=str(cause),
-            at_ms=self._clock(),
+            **self._common("mix-rendered", accepted, cause),
             revision=accepted.revision,
             uri=assembled.path.resolve().as_uri(),
             sha256=assembled.sha256,
@@ -78,14 +75,17 @@ class Joiner:
 
     def _failed(self, accepted: MixAccepted, cause: RecordRef, error: MixError) -> MixFailed:
         return MixFailed(
-            event_id=derived_id("mix-failed", accepted.event_id),
-            mix_id=accepted.mix_id,
-            trace_id=accepted.trace_id,
-            caused_by=str(cause),
-            at_ms=self._clock(),
-            reason=error.reason,
-            message=str(error),
+            **self._common("mix-failed", accepted, cause), reason=error.reason, message=str(error)
         )
+
+    def _common(self, event_type: str, accepted: MixAccepted, cause: RecordRef) -> dict[str, Any]:
+        return {
+            "event_id": derived_id(event_type, accepted.event_id),
+            "mix_id": accepted.mix_id,
+            "trace_id": accepted.trace_id,
+            "caused_by": str(cause),
+            "at_ms": self._clock(),
+        }
 
 
 def assemble_order(mix: Mix, accepted: MixAccepted, settings: Settings) -> AssembleOrder:

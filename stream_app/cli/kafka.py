@@ -51,7 +51,7 @@ def status(*, as_json: AsJson = False) -> None:
 def create() -> None:
     """Create what is missing and bring the settings of what is there to what is declared."""
     with exit_codes():
-        created = asyncio.run(create_topics(with_kafka(Settings())))
+        created = asyncio.run(create_topics(with_kafka(Settings()), align=True))
         note(f"created {', '.join(created)}" if created else "all topics were there as declared")
 
 

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+import stamina
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import TopicAlreadyExistsError, for_code
@@ -10,6 +11,8 @@ from stream_app.domain.errors import ClipfoldError
 from stream_app.kafka.clients import bootstrap_servers, make_admin
 from stream_app.settings import Settings
 from topics.registry import TOPICS, Topic
+
+SETTLE_TIMEOUT_S = 5.0
 
 
 class TopologyError(ClipfoldError):
@@ -30,21 +33,29 @@ class Mismatch:
         return f"{self.topic}: {self.what}; mend it with: {self.mend}"
 
 
-async def create_topics(settings: Settings) -> tuple[str, ...]:
-    """Create what is missing, bring settings to what is declared, verify; returns the names created.
+async def create_topics(settings: Settings, *, align: bool = False) -> tuple[str, ...]:
+    """Create what is missing, then verify all; returns the names created.
+
+    With `align` the settings of topics that are there are brought to what is declared. Programs do not do
+    that at their start: whoever changed a setting may have meant it, and is told.
 
     Raises:
-        TopologyError: a topic has another number of partitions, which cannot be changed in place.
+        TopologyError: a topic is not as declared; the message has the command that mends it.
     """
     admin = make_admin(settings)
     await admin.start()
     try:
         missing = [topic for topic in TOPICS if topic.name not in set(await admin.list_topics())]
         await _create(admin, missing, settings.kafka_replication_factor)
-        await _align_configs(admin)
+        if align:
+            await _align_configs(admin)
     finally:
         await admin.close()
-    await verify_topics(settings)
+    # What was changed takes the brokers a moment to tell.
+    tries = None if missing or align else 1
+    async for attempt in stamina.retry_context(on=TopologyError, attempts=tries, timeout=SETTLE_TIMEOUT_S):
+        with attempt:
+            await verify_topics(settings)
     return tuple(topic.name for topic in missing)
 
 

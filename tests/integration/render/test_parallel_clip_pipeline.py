@@ -235,3 +235,25 @@ def assert_whole(stack: Stack, mix: Mix) -> None:
     assert (count, frames) == (60, 5400)
     assert sum(outcome.frames for outcome in mix.effective_outcomes) == 5400
     assert not (stack.artifacts / "render_tmp" / "job_killed").exists()
+
+
+def test_a_config_typed_with_kcat_is_in_force_at_once(stack: Stack, slow_case: dict[str, Any]) -> None:
+    def typed(config: str) -> None:
+        stack.kcat("-P", "-t", "render-config", "-K:", typed=f"render:{config}\n")
+
+    typed('{"max_parallelism": 2, "per_video_limit": 1}')
+    stack.worker.wait_for("render_worker.config_hot_reload", new_parallelism=2, per_video_limit=1)
+    typed('{"max_parallelism": 65}')
+    stack.worker.wait_for("render_worker.config_refused")
+    (version,) = {
+        line["config_version"]
+        for line in stack.worker.lines()
+        if line["event"] == "render_worker.config_hot_reload" and line["new_parallelism"] == 2
+    }
+    stack.submit(small(slow_case, "reconfigured", lines=12))
+    stack.wait_for_end("reconfigured")
+    stats = stack.events("reconfigured")[-1]["clip_stats"]
+    assert stats["peak_parallelism"] == 2
+    assert stats["config_versions"] == [version]
+    typed(f'{{"max_parallelism": {SLOTS}, "per_video_limit": 2}}')
+    stack.worker.wait_for("render_worker.config_hot_reload", new_parallelism=SLOTS, per_video_limit=2)

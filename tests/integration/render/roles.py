@@ -24,7 +24,7 @@ class Role:
     def __init__(self, name: str, environment: dict[str, str], log: Path) -> None:
         self.log = log
         self._name = name
-        self._environment = environment
+        self.environment = environment
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> "Role":
@@ -32,7 +32,7 @@ class Role:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "stream_app.cli", self._name],
                 cwd=ROOT,
-                env={**os.environ, **self._environment},
+                env={**os.environ, **self.environment},
                 stdout=sink,
                 stderr=sink,
                 start_new_session=True,

@@ -13,7 +13,7 @@ from sample_table import SAMPLES
 
 from stream_app.domain.mix import Mix
 from tests.integration.render.conftest import SLOTS, Stack
-from tests.integration.render.roles import wait_until
+from tests.integration.render.roles import Role, wait_until
 from topics.codec import read_event
 from topics.events import MixEvent
 
@@ -257,3 +257,19 @@ def test_a_config_typed_with_kcat_is_in_force_at_once(stack: Stack, slow_case: d
     assert stats["config_versions"] == [version]
     typed(f'{{"max_parallelism": {SLOTS}, "per_video_limit": 2}}')
     stack.worker.wait_for("render_worker.config_hot_reload", new_parallelism=SLOTS, per_video_limit=2)
+
+
+def test_workers_may_come_and_go_in_the_middle_of_a_mix(
+    stack: Stack, slow_case: dict[str, Any], tmp_path: Path
+) -> None:
+    second = Role("worker", stack.worker.environment, tmp_path / "second.log")
+    stack.submit(small(slow_case, "shared"))
+    stack.worker.wait_for("render_worker.clip_task_completed", mix_id="shared", count=5)
+    second.start()
+    second.wait_for("render_worker.clip_task_completed", mix_id="shared", count=3)
+    assert second.terminate() == 0
+    stack.wait_for_end("shared")
+    rendered = stack.events("shared")[-1]
+    assert rendered["type"] == "mix-rendered"
+    assert rendered["clip_stats"]["completed_tasks"] == 60
+    assert rendered["frames"] == 5400

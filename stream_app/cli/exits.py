@@ -40,13 +40,21 @@ def exit_codes() -> Iterator[None]:
     except KeyboardInterrupt:
         _fail("interrupted; type the same command again to go on", Exit.INTERRUPTED)
     except ValidationError as error:
-        _fail(f"a setting cannot be used: {error}", Exit.WRONG_USE)
+        _fail(_settings_in_words(error), Exit.WRONG_USE)
     except UsageError as error:
         _fail(str(error), Exit.WRONG_USE)
     except (ServiceMissingError, BrokerError, KafkaError, ConnectionError) as error:
         _fail(str(error) or type(error).__name__, Exit.SERVICE_MISSING)
     except (ClipfoldError, OSError, TimeoutError) as error:
         _fail(str(error) or type(error).__name__, Exit.FAILED)
+
+
+def _settings_in_words(error: ValidationError) -> str:
+    """Name each setting as the user writes it; what was written may be a secret and is not shown."""
+    problems = error.errors(include_url=False, include_input=False)
+    return "settings cannot be used: " + "; ".join(
+        f"RENDER_{'.'.join(map(str, problem['loc'])).upper()}: {problem['msg']}" for problem in problems
+    )
 
 
 def _fail(message: str, code: Exit) -> None:

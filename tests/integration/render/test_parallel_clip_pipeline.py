@@ -214,6 +214,7 @@ def test_a_worker_killed_in_the_middle_loses_nothing(stack: Stack, slow_case: di
     request = small(slow_case, "killed")
     stack.submit(request)
     stack.worker.wait_for("render_worker.clip_task_completed", mix_id="killed", count=10)
+    assert_shown_while_in_work(stack, "killed")
     stack.worker.kill()
     stack.worker.start()
     stack.wait_for_end("killed")
@@ -226,6 +227,16 @@ def test_a_worker_killed_in_the_middle_loses_nothing(stack: Stack, slow_case: di
     assert mix.end.type == "mix-rendered"
     assert mix.stats().total_clips == mix.stats().completed_tasks == 60
     assert_whole(stack, mix)
+
+
+def assert_shown_while_in_work(stack: Stack, mix_id: str) -> None:
+    """What people see of a mix in work are the clips of the store themselves."""
+    job = stack.artifacts / "render_tmp" / f"job_{mix_id}"
+    wait_until(lambda: job.is_dir() and any(job.iterdir()), "clips are shown")
+    stored = {clip.stat().st_ino for clip in (stack.artifacts / "clips").glob("*.mp4")}
+    shown = list(job.iterdir())
+    assert all(clip.stat().st_ino in stored for clip in shown)
+    assert all(clip.name.removeprefix("clip_").removesuffix(".mp4").isdigit() for clip in shown)
 
 
 def assert_whole(stack: Stack, mix: Mix) -> None:

@@ -274,7 +274,10 @@ def test_workers_may_come_and_go_in_the_middle_of_a_mix(
     stack: Stack, slow_case: dict[str, Any], tmp_path: Path
 ) -> None:
     second = Role("worker", stack.worker.environment, tmp_path / "second.log")
-    stack.submit(small(slow_case, "shared"))
+    request = small(slow_case, "shared")
+    # A picture that no other test has asked for: recalled clips would be there before the second worker is.
+    request["profile"] = {**request["profile"], "width": 480, "height": 270, "quality": "standard"}
+    stack.submit(request)
     stack.worker.wait_for("render_worker.clip_task_completed", mix_id="shared", count=5)
     second.start()
     second.wait_for("render_worker.clip_task_completed", mix_id="shared", count=3)

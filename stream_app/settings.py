@@ -9,6 +9,11 @@ from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 
+def default_home() -> Path:
+    """`clipfold` in the user's cache folder: `$XDG_CACHE_HOME`, else `~/.cache`."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "clipfold"
+
+
 class Settings(BaseSettings):
     """Read once at the start of a process and never changed; what changes lives in `render-config`."""
 
@@ -42,7 +47,7 @@ class Settings(BaseSettings):
         40_000, description="time limit of one request to Kafka"
     )
     home: Path = Field(
-        default_factory=lambda: Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "clipfold",
+        default_factory=default_home,
         description="where the embedded broker keeps its program and its data; default ~/.cache/clipfold",
     )
 

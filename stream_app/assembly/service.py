@@ -19,7 +19,6 @@ from stream_app.telemetry import metrics
 from stream_app.telemetry.log import get_logger
 from topics.codec import Poison, Tombstone, read_event
 from topics.events import AnyMixEvent, ClipCompleted, ClipPlaceholder, MixAccepted, MixRendered
-from topics.ids import RecordRef
 
 GROUP = "clipfold-assembler"
 
@@ -33,7 +32,6 @@ class _InWork:
     partition: TopicPartition
     mix: Mix = field(default_factory=Mix)
     deliveries: list[Delivery] = field(default_factory=list)
-    last_ref: RecordRef | None = None
     joining: asyncio.Task[None] | None = None
 
 
@@ -45,7 +43,6 @@ class Assembler:
         self._writer = writer
         self._job_dirs = job_dirs
         self._in_work: dict[str, _InWork] = {}
-        self._side_work: set[asyncio.Task[None]] = set()
 
     def deliver(self, delivery: Delivery) -> None:
         """Fold the next event into its mix, and do what has become possible."""
@@ -73,7 +70,6 @@ class Assembler:
     def _fold(self, delivery: Delivery, event: AnyMixEvent) -> None:
         work = self._in_work.setdefault(event.mix_id, _InWork(delivery.partition))
         work.deliveries.append(delivery)
-        work.last_ref = delivery.record.ref
         work.mix.apply(event)
         if isinstance(event, ClipCompleted | ClipPlaceholder):
             self._job_dirs.link(event.mix_id, event.clip_index, path_of(event.uri))
@@ -107,7 +103,5 @@ class Assembler:
 
     async def _join(self, work: _InWork) -> None:
         """Make the video and say so in the log; the mix ends when that event is read back from there."""
-        if work.last_ref is None:
-            return
-        end = await self._joiner.join(work.mix, work.last_ref)
+        end = await self._joiner.join(work.mix, work.deliveries[-1].record.ref)
         await self._writer.send_event(end)

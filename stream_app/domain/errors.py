@@ -26,14 +26,6 @@ class SourceError(ClipfoldError):
         self.stage = stage
         self.retryable = retryable
 
-    def __reduce__(self) -> tuple[object, ...]:
-        """Pickle with every attribute: these errors cross from the cutting processes."""
-        return _source_error, (self.reason, str(self), self.stage, self.retryable)
-
-
-def _source_error(reason: FallbackReason, message: str, stage: str, retryable: bool) -> SourceError:  # noqa: FBT001
-    return SourceError(reason, message, stage=stage, retryable=retryable)
-
 
 class MixError(ClipfoldError):
     """The mix as a whole cannot be made; it ends as `mix-failed`."""
@@ -43,9 +35,6 @@ class MixError(ClipfoldError):
     def __init__(self, reason: MixFailure, message: str) -> None:
         super().__init__(message)
         self.reason: MixFailure = reason
-
-    def __reduce__(self) -> tuple[object, ...]:
-        return type(self), (self.reason, str(self))
 
 
 class OwnFaultError(ClipfoldError):

@@ -26,15 +26,6 @@ async def follow_mix(settings: Settings, mix_id: str, *, live: bool) -> AsyncGen
                 yield record
 
 
-async def read_log(settings: Settings) -> AsyncGenerator[Record, None]:
-    """Every event record of the log up to its end now, partition by partition."""
-    for partition in range(MIX_EVENTS.partitions):
-        async with aclosing(_read_partition(settings, partition, live=False)) as records:
-            async for record in records:
-                if record is not None:
-                    yield record
-
-
 async def _read_partition(
     settings: Settings, partition: int, *, live: bool
 ) -> AsyncGenerator[Record | None, None]:

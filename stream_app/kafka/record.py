@@ -5,9 +5,8 @@ from typing import Any, Self
 
 from aiokafka import ConsumerRecord
 
+from topics.envelope import Headers
 from topics.ids import RecordRef
-
-Headers = list[tuple[str, bytes]]
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,15 +1,9 @@
 """Where the embedded broker keeps its program, shared by all, and its data, one folder each."""
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
 KAFKA_VERSION = "4.3.1"
-
-
-def default_home() -> Path:
-    """`clipfold` in the user's cache folder: `$XDG_CACHE_HOME`, else `~/.cache`."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "clipfold"
 
 
 @dataclass(frozen=True, slots=True)

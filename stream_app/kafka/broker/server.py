@@ -10,12 +10,13 @@ from stream_app.kafka.broker.errors import BrokerError
 from stream_app.kafka.broker.jars import fetch_jars
 from stream_app.kafka.broker.java import Java, find_java
 from stream_app.kafka.broker.jvm import broker_command, storage_tool
-from stream_app.kafka.broker.place import BrokerPlace, ProgramPlace, default_home
+from stream_app.kafka.broker.place import BrokerPlace, ProgramPlace
 from stream_app.kafka.broker.ports import choose_ports
 from stream_app.kafka.broker.process import Run, bootstrap, end, is_alive, last_run, launch
 from stream_app.kafka.broker.readiness import answers, wait_until_ready
 from stream_app.kafka.broker.storage import LAST_WORDS, cluster_id, format_storage, write_properties
 from stream_app.kafka.broker.waiting import Deadline, exclusively
+from stream_app.settings import default_home
 
 GIVE_UP_GRACE_S = 5.0
 """For a JVM that did not get ready, from SIGTERM to SIGKILL."""

@@ -111,7 +111,7 @@ class GroupReader(ConsumerRebalanceListener):  # type: ignore[misc]
             await self._poll(consumer, stop)
         finally:
             await self._give_up(self._trackers)
-            with suppress(KafkaError):
+            with suppress(KafkaError, TimeoutError):
                 await asyncio.wait_for(consumer.stop(), timeout_ms / 1000)
             self._consumer = None
 

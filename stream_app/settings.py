@@ -2,6 +2,7 @@
 
 import os
 from functools import cached_property
+from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -56,6 +57,46 @@ class Settings(BaseSettings):
         (Path(),),
         description="folders that sources may lie in, separated by ':'; default: the working directory",
     )
+    allow_hosts: Annotated[tuple[str, ...], NoDecode] = Field(
+        (),
+        description="host names, separated by ',', that the address guard is open for, whatever address "
+        "and port they have",
+    )
+    allow_cidrs: Annotated[tuple[IPv4Network | IPv6Network, ...], NoDecode] = Field(
+        (), description="networks, separated by ',', that the address guard is open for, on any port"
+    )
+    fetch_connect_timeout_ms: Annotated[int, Field(ge=10, le=300_000)] = Field(
+        5_000, description="time limit of a connection to a source's server, TLS included"
+    )
+    fetch_answer_timeout_ms: Annotated[int, Field(ge=10, le=300_000)] = Field(
+        15_000, description="a server gets so long from the request to the first byte of its answer"
+    )
+    fetch_timeout_ms: Annotated[int, Field(ge=100, le=86_400_000)] = Field(
+        600_000, description="time limit of one answer, from the request to its last byte"
+    )
+    min_fetch_rate: Annotated[int, Field(ge=0)] = Field(
+        16_384, description="bytes a second; a server that stays below it is given up (cdn_error)"
+    )
+    max_source_bytes: Annotated[int, Field(ge=1)] = Field(
+        8 * 2**30, description="a source of more bytes is refused (source_invalid)"
+    )
+    max_pixels: Annotated[int, Field(ge=256)] = Field(
+        8192 * 4352, description="a source with frames of more pixels is refused (source_invalid)"
+    )
+    source_cache_dir: Path | None = Field(
+        None, description="where fetched sources are kept; empty: sources in the artifacts folder"
+    )
+    source_cache_bytes: Annotated[int, Field(ge=0)] = Field(
+        10 * 2**30,
+        description="fetched sources are kept up to so many bytes; the least recently used go first",
+    )
+    source_fresh_ms: Annotated[int, Field(ge=0)] = Field(
+        60_000, description="a fetched source is used for so long before its server is asked for changes"
+    )
+    sandbox: Literal["auto", "strict", "off"] = Field(
+        "auto",
+        description="bubblewrap around the cutters: where there is one, or refuse to start without, or never",
+    )
     clip_concurrency: Annotated[int, Field(ge=1, le=64)] = Field(
         4, description="slots of a worker while render-config sets no max_parallelism"
     )
@@ -83,10 +124,20 @@ class Settings(BaseSettings):
     def _split_roots(cls, value: object) -> object:
         return tuple(Path(part) for part in value.split(os.pathsep)) if isinstance(value, str) else value
 
+    @field_validator("allow_hosts", "allow_cidrs", mode="before")
+    @classmethod
+    def _split_list(cls, value: object) -> object:
+        return tuple(part.strip() for part in value.split(",")) if isinstance(value, str) else value
+
     @cached_property
     def clips_dir(self) -> Path:
         """The content-addressed store of clips."""
         return self.artifacts_dir / "clips"
+
+    @cached_property
+    def sources_dir(self) -> Path:
+        """Where fetched sources are kept."""
+        return self.source_cache_dir or self.artifacts_dir / "sources"
 
     @cached_property
     def render_tmp_dir(self) -> Path:

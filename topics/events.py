@@ -77,6 +77,12 @@ class MixAccepted(MixEvent):
     profile: RenderProfile = Field(description="what every clip has in common")
     config_version: ConfigVersion
     priority: int = Field(description="0-9; 9 is the most urgent")
+    deadline_at_ms: int | None = Field(
+        None, description="when the mix's time is up, ms since 1970-01-01 UTC; null: never"
+    )
+    log_start: int | None = Field(
+        None, description="offset of the mix's first mix-accepted in mix-events; null: this is the first"
+    )
     song: Song | None = Field(description="null: the video has no audio stream")
     gaps: Gaps = Field(description="what is seen between lines")
     subtitles: Subtitles = Field(description="lyrics on the picture or beside it")

@@ -88,6 +88,9 @@ class MixRequest(_Request):
         None, description="absent: the record's key if it fits, else minted from where the record stands"
     )
     priority: Annotated[int, Field(ge=0, le=9)] = Field(5, description="9 is the most urgent")
+    deadline_ms: Annotated[int, Field(ge=1, le=DAY_MS)] | None = Field(
+        None, description="so long after the request was sent, lines that are not done get a placeholder"
+    )
     song: Song | None = Field(None, description="absent: the video has no audio stream")
     profile: RenderProfile = Field(default_factory=RenderProfile, description="what every clip has in common")
     gaps: Gaps = Field(default_factory=Gaps, description="what is seen between lines")

@@ -40,6 +40,10 @@ class ClipTask(BaseModel):
     clip_index: int = Field(description="position of the line, from 0")
     line_id: str = Field(description="the line, as in the plan")
     priority: int = Field(description="of the mix, 0-9; 9 is the most urgent")
+    revision: int = Field(1, description="of the plan that asked for it")
+    deadline_at_ms: int | None = Field(
+        None, description="when the mix's time is up, ms since 1970-01-01 UTC; null: never"
+    )
     profile: RenderProfile = Field(description="what every clip of the mix has in common")
     frames: int = Field(description="frames of the line itself; the source must have them")
     extend_frames: int = Field(description="frames after them; what the source lacks of these is black")

@@ -3,6 +3,7 @@
 import os
 import types
 from collections.abc import Iterable
+from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Any, Literal, Union, get_args, get_origin
 
@@ -20,6 +21,8 @@ WORDS = {
     str: "text",
     int: "integer",
     bool: "true or false",
+    IPv4Network: "IPv4",
+    IPv6Network: "IPv6 network",
 }
 
 

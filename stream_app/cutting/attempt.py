@@ -7,12 +7,12 @@ from stream_app.clock import Clock
 from stream_app.cutting.facts import Attempt, placeholder_inserted
 from stream_app.cutting.orders import CutOrder, CutResult, PlaceholderOrder
 from stream_app.cutting.pool import CutterPool
-from stream_app.cutting.sources import resolve_local
 from stream_app.domain.attempts import next_task
 from stream_app.domain.config import ConfigInForce
 from stream_app.domain.errors import OwnFaultError, SourceError
 from stream_app.kafka.writer import Writer
 from stream_app.settings import Settings
+from stream_app.sources.local import resolve_local
 from stream_app.telemetry import metrics
 from stream_app.telemetry.log import get_logger
 from topics.ids import RecordRef, derived_id

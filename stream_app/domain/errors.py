@@ -18,13 +18,26 @@ class ClipfoldError(Exception):
 
 
 class SourceError(ClipfoldError):
-    """A candidate could not be had or cut; the line falls through to its next one."""
+    """A candidate could not be had or cut; the line falls through to its next one.
 
-    def __init__(self, reason: FallbackReason, message: str, *, stage: str, retryable: bool = False) -> None:
+    Attributes:
+        retry_after_ms: a server's or a circuit breaker's own word on how long to wait before the next try.
+    """
+
+    def __init__(
+        self,
+        reason: FallbackReason,
+        message: str,
+        *,
+        stage: str,
+        retryable: bool = False,
+        retry_after_ms: int = 0,
+    ) -> None:
         super().__init__(message)
         self.reason: FallbackReason = reason
         self.stage = stage
         self.retryable = retryable
+        self.retry_after_ms = retry_after_ms
 
 
 class MixError(ClipfoldError):

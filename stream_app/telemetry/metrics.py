@@ -19,6 +19,19 @@ CLIPS_RECALLED = Counter("render_clip_recalled", "clips that were in the store a
 CONFIG_UPDATES = Counter("render_config_update", "render configs that came into force")
 CONFIG_REFUSED = Counter("render_config_refused", "records of render-config that changed nothing")
 
+FETCH_BYTES = Counter("render_fetch_bytes", "bytes of sources that were fetched")
+FETCH_DURATION_MS = Histogram(
+    "render_fetch_duration_ms",
+    "time of successful answers of sources' servers, to their last byte, in ms",
+    buckets=(10, 50, 100, 250, 500, 1000, 2500, 5000, 15_000, 60_000, 300_000),
+)
+FETCH_FAILURES = Counter(
+    "render_fetch_failures", "answers of servers of sources that were of no use", ["reason"]
+)
+SOURCE_CACHE = Counter("render_source_cache", "asks of the cache of fetched sources", ["result"])
+SOURCE_CACHE_BYTES = Gauge("render_source_cache_bytes", "bytes of fetched sources that are kept")
+BREAKERS_OPEN = Gauge("render_breakers_open", "hosts that are left alone for a while")
+
 TASKS_WAITING = Gauge("render_tasks_waiting", "tasks delivered to this worker that wait for a slot")
 SLOTS = Gauge("render_slots", "slots of this worker (max_parallelism in force)")
 LAG = Gauge("render_consumer_lag", "records of owned partitions that are not done yet", ["group"])

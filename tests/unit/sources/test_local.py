@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from stream_app.cutting.sources import resolve_local
 from stream_app.domain.errors import SourceError
+from stream_app.sources.local import resolve_local
 from topics.reasons import FallbackReason
 
 REFUSED, MISSING = FallbackReason.SOURCE_REFUSED, FallbackReason.SOURCE_MISSING

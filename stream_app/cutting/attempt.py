@@ -13,6 +13,7 @@ from stream_app.domain.errors import OwnFaultError, SourceError
 from stream_app.kafka.writer import Writer
 from stream_app.settings import Settings
 from stream_app.sources.local import resolve_local
+from stream_app.sources.source_file import SourceFile
 from stream_app.telemetry import metrics
 from stream_app.telemetry.log import get_logger
 from topics.ids import RecordRef, derived_id
@@ -76,7 +77,7 @@ class AttemptRunner:
 
     async def _cut(self, task: ClipTask, candidate: Candidate, config: ConfigInForce) -> CutResult:
         order = CutOrder(
-            source=resolve_local(candidate.uri, self._roots),
+            source=SourceFile(resolve_local(candidate.uri, self._roots)),
             start_ms=candidate.start_ms,
             frames=task.frames,
             extend_frames=task.extend_frames,

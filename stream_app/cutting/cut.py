@@ -7,7 +7,7 @@ from pathlib import Path
 import av
 
 from stream_app.clip.encoding import ClipWriter, black_picture
-from stream_app.cutting.decode import decode_wanted
+from stream_app.cutting.decode import AbsentBytesError, decode_wanted
 from stream_app.cutting.frame_choice import choose_frames
 from stream_app.cutting.index import FileIdentity, SourceIndex
 from stream_app.cutting.orders import CutOrder
@@ -64,6 +64,8 @@ def _cut(order: CutOrder, index: SourceIndex, out: Path) -> Cut:
     with ClipWriter(out, order.profile) as writer:
         try:
             _show(index, showings, order, writer, shown)
+        except AbsentBytesError:
+            raise
         except (SourceError, av.FFmpegError) as error:
             # An extension takes what there is; the line's own frames are all or nothing.
             if writer.frames < order.frames:
@@ -78,7 +80,7 @@ def _cut(order: CutOrder, index: SourceIndex, out: Path) -> Cut:
         black_frames=total - taken,
         first_source_ms=index.clock.ms(shown[0]),
         last_source_ms=index.clock.ms(shown[-1]),
-        method=METHOD if index.path == order.source else METHOD_REBASED,
+        method=METHOD if index.path == index.origin else METHOD_REBASED,
     )
 
 
@@ -94,4 +96,6 @@ def _show(
 
 
 def _failed(order: CutOrder, complaint: str) -> SourceError:
-    return SourceError(FallbackReason.CUT_FAILED, f"{order.source}: {complaint}", stage="cut", retryable=True)
+    return SourceError(
+        FallbackReason.CUT_FAILED, f"{order.source.path}: {complaint}", stage="cut", retryable=True
+    )

@@ -28,8 +28,16 @@ HEVC's may be referred to by higher layers, and dav1d loses its way.
 """
 
 
+ABSENT = "absent"
+"""The stage of an `AbsentBytesError`: what is left of it when it crosses from process to process."""
+
+
 class _UnusableError(Exception):
     """A wanted frame does not come out, or only out of damage."""
+
+
+class AbsentBytesError(SourceError):
+    """A frame needs bytes of the source that were not fetched: try again with the whole of it."""
 
 
 def decode_wanted(index: SourceIndex, wanted: Sequence[int]) -> Iterator[SourceFrame]:
@@ -91,7 +99,7 @@ class _Run:
 
     def frames(self, landing_s: int | None) -> Iterator[av.VideoFrame]:
         """Yield what comes out, in order of presentation, from the landing on."""
-        self._land(landing_s)
+        land(self._container, self._stream, self._index, self._first, landing_s)
         context = self._stream.codec_context
         # Clips are what runs in parallel; and one thread decodes each packet at once, as `skip_frame` needs.
         context.thread_count = 1
@@ -101,6 +109,7 @@ class _Run:
         for packet in self._container.demux(self._stream):
             self._note_keyframe(packet.pts, is_keyframe=packet.is_keyframe)
             # A deinterlacer needs a frame's neighbours; otherwise what no other frame needs may be left out.
+            self._check_presence(packet)
             needed = whole or packet.pts is None or packet.pts in self._wanted
             context.skip_frame = "DEFAULT" if needed else "NONREF"
             for frame in self._decode(packet):
@@ -109,12 +118,19 @@ class _Run:
                     self._check_way()
                 yield frame
 
-    def _land(self, landing_s: int | None) -> None:
-        if landing_s is None:
+    def _check_presence(self, packet: "av.Packet[VideoStream]") -> None:
+        """What is not there reads as zeros, and a decoder might make a picture of them."""
+        present = self._index.present
+        if present is None or not packet.size or packet.pos is None:
             return
-        target = self._first - int(landing_s / self._index.clock.time_base)
-        if target > self._index.clock.pts[0]:
-            self._container.seek(target, stream=self._stream)
+        start, stop = packet.pos, packet.pos + packet.size
+        if not any(first <= start and stop <= last for first, last in present):
+            raise AbsentBytesError(
+                FallbackReason.CUT_FAILED,
+                f"{self._index.origin}: bytes {start}-{stop} of it are needed and were not fetched",
+                stage=ABSENT,
+                retryable=True,
+            )
 
     def _note_keyframe(self, pts: int | None, *, is_keyframe: bool) -> None:
         if is_keyframe and pts is not None and pts <= self._first:
@@ -148,6 +164,17 @@ class _Run:
 
     def _at(self, pts: int | None) -> str:
         return "" if pts is None else f" at {self._index.clock.ms(pts)} ms"
+
+
+def land(
+    container: InputContainer, stream: VideoStream, index: SourceIndex, first: int, landing_s: int | None
+) -> None:
+    """Have `container` go on at a keyframe at least `landing_s` before `first`, or so it says."""
+    if landing_s is None:
+        return
+    target = first - int(landing_s / index.clock.time_base)
+    if target > index.clock.pts[0]:
+        container.seek(target, stream=stream)
 
 
 def _failed(index: SourceIndex, complaint: str) -> SourceError:

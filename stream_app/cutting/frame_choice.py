@@ -14,12 +14,11 @@ from fractions import Fraction
 from math import lcm
 
 from stream_app.domain.errors import SourceError
+from stream_app.domain.frames import SECOND_MS, round_half_up
 from topics.reasons import FallbackReason
 
 PHASE_STEPS = 16
 """How many phases are tried, from the middle of a frame down to the very moment asked for."""
-
-SECOND_MS = 1000
 
 
 @dataclass(frozen=True)
@@ -38,11 +37,14 @@ class SourceClock:
         pts: presentation times of all frames, sorted, each once, in units of `time_base`.
         end: when the last frame ends.
         time_base: seconds a unit.
+        starts_at: when the first frame is shown on the source's clock, in seconds: 0 but for a part of a
+            source.
     """
 
     pts: Sequence[int]
     end: int
     time_base: Fraction
+    starts_at: Fraction = Fraction(0)
 
     @property
     def rate(self) -> Fraction:
@@ -50,8 +52,8 @@ class SourceClock:
         return Fraction(len(self.pts)) / ((self.end - self.pts[0]) * self.time_base)
 
     def ms(self, pts: int) -> int:
-        """A presentation time in ms after the first one, half up."""
-        return int((2 * (pts - self.pts[0]) * self.time_base * SECOND_MS + 1) // 2)
+        """A presentation time on the source's clock, in ms, half up."""
+        return round_half_up(((pts - self.pts[0]) * self.time_base + self.starts_at) * SECOND_MS)
 
 
 def choose_frames(clock: SourceClock, start_ms: int, own: int, extension: int, rate: Fraction) -> FrameChoice:
@@ -63,7 +65,7 @@ def choose_frames(clock: SourceClock, start_ms: int, own: int, extension: int, r
     """
     grid = _Grid.of(clock, start_ms, rate)
     available = grid.frames_until_end()
-    if available < own or start_ms < 0:
+    if available < own or grid.start < 0:
         raise SourceError(
             FallbackReason.SOURCE_TOO_SHORT,
             f"{own} frames at {rate} fps from {start_ms} ms need more than the source has: it ends at"
@@ -92,14 +94,15 @@ class _Grid:
 
     @classmethod
     def of(cls, clock: SourceClock, start_ms: int, rate: Fraction) -> "_Grid":
-        second = lcm(clock.time_base.denominator, SECOND_MS, 2 * rate.numerator) * PHASE_STEPS
+        divisors = (clock.time_base.denominator, clock.starts_at.denominator, SECOND_MS, 2 * rate.numerator)
+        second = lcm(*divisors) * PHASE_STEPS
         unit = second // clock.time_base.denominator * clock.time_base.numerator
         interval = second // rate.numerator * rate.denominator
         end = (clock.end - clock.pts[0]) * unit
         return cls(
             pts=clock.pts,
             unit=unit,
-            start=start_ms * (second // SECOND_MS),
+            start=start_ms * (second // SECOND_MS) - int(clock.starts_at * second),
             interval=interval,
             end=end,
             middle=min(interval, end // len(clock.pts)) // 2,

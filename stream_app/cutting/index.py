@@ -4,7 +4,7 @@ import os
 from array import array
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import lru_cache
 from itertools import pairwise
@@ -18,6 +18,7 @@ from av.video.stream import VideoStream
 from stream_app.cutting.damage import Damage, ReadPacket, complaints
 from stream_app.cutting.frame_choice import SourceClock
 from stream_app.domain.errors import SourceError
+from stream_app.sources.source_file import ByteSpan, SourceFile
 from topics.reasons import FallbackReason
 
 FORMATS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,mpegts,mpeg,avi,flv,asf,ogg,nut"
@@ -36,23 +37,24 @@ class FileIdentity:
 
     path: Path
     bytes: int
-    mtime_ns: int
-    inode: int
+    version: str
 
     @classmethod
-    def of(cls, path: Path) -> "FileIdentity":
-        """The identity of what is at `path` now.
+    def of(cls, file: SourceFile) -> "FileIdentity":
+        """The identity of what is in `file` now.
 
         Raises:
             SourceError: `source_missing`.
         """
         try:
-            facts = path.stat()
+            facts = file.path.stat()
         except OSError as error:
             raise SourceError(
-                FallbackReason.SOURCE_MISSING, f"{path} cannot be read: {error.strerror}", stage="probe"
+                FallbackReason.SOURCE_MISSING, f"{file.path} cannot be read: {error.strerror}", stage="probe"
             ) from error
-        return cls(path, facts.st_size, facts.st_mtime_ns, facts.st_ino)
+        # A fetched file changes its time whenever more of it arrives, but never its content.
+        version = file.identity or f"{facts.st_mtime_ns}/{facts.st_ino}"
+        return cls(file.path, facts.st_size, version)
 
 
 @dataclass(frozen=True)
@@ -68,6 +70,7 @@ class SourceIndex:
         sample_aspect_ratio: width of a pixel over its height; None when the file does not say.
         packets: how many there are.
         damage: where frames may show something else.
+        present: the bytes that are there, when not all are.
     """
 
     path: Path
@@ -78,16 +81,24 @@ class SourceIndex:
     sample_aspect_ratio: Fraction | None
     packets: int
     damage: Damage
+    present: tuple[ByteSpan, ...] | None = None
 
 
 @contextmanager
-def open_source(path: Path) -> Iterator[InputContainer]:
+def open_source(path: Path, *, parse: bool = True) -> Iterator[InputContainer]:
     """Open a local file as one of `FORMATS`, whatever its name says.
+
+    Args:
+        path: the file.
+        parse: whether FFmpeg may look into the packets; where they are not there, it would believe the zeros
+            that it reads more than the index, about keyframes for one.
 
     Raises:
         SourceError: `source_invalid`, when it is none of them; `source_missing`, when it cannot be read.
     """
     options = {"format_whitelist": FORMATS, "protocol_whitelist": "file"}
+    if not parse:
+        options["fflags"] = "+noparse"
     try:
         container = av.open(f"file:{path}", container_options=options)
     except (av.error.FileNotFoundError, av.error.PermissionError) as error:
@@ -100,17 +111,18 @@ def open_source(path: Path) -> Iterator[InputContainer]:
         yield container
 
 
-def index_source(path: Path, breaks: tuple[int, ...] = ()) -> SourceIndex:
-    """The index of the first real video stream of `path`; remembered while the file stays the same.
+def index_source(file: SourceFile, breaks: tuple[int, ...] = ()) -> SourceIndex:
+    """The index of the first real video stream of a file; remembered while the file stays the same.
 
     Args:
-        path: the file.
+        file: the file; of one that is not all there, its index must be.
         breaks: numbers of packets before which the data are known to be broken, besides those that show.
 
     Raises:
         SourceError: `source_invalid` or `source_missing`.
     """
-    return _index(FileIdentity.of(path), breaks)
+    index = _index(FileIdentity.of(file), breaks)
+    return replace(index, clock=replace(index.clock, starts_at=file.starts_at), present=file.present)
 
 
 # Every line of a mix needs its source's index again; ten minutes at 60 fps take 0.3 MB.

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field, TypeAdapter
 from pydantic.dataclasses import dataclass
 
-from stream_app.cutting.orders import CutResult, Order
+from stream_app.cutting.orders import Order, Result
 from stream_app.domain.errors import ClipfoldError, OwnFaultError, SourceError
 from topics.reasons import FallbackReason
 
@@ -15,9 +15,9 @@ READY = b"ready\n"
 
 @dataclass(frozen=True)
 class Done:
-    """The clip is stored."""
+    """The clip is stored, or the question answered."""
 
-    result: CutResult
+    result: Result
     kind: Literal["done"] = "done"
 
 

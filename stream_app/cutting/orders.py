@@ -4,7 +4,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from stream_app.sources.source_file import ByteSpan, Need, SourceFile, Times
 from topics.profile import RenderProfile
+
+LOOK_TIMEOUT_MS = 60_000
+"""Limit of a look into a source that decodes nothing: reading an hour of video through takes seconds."""
 
 
 @dataclass(frozen=True)
@@ -12,15 +16,15 @@ class CutOrder:
     """Make the clip of one line from one candidate.
 
     Attributes:
-        source: a local regular file, already resolved and allowed.
-        start_ms: where the cut starts, after the smallest presentation time of the source's video.
+        source: what stands for the source here.
+        start_ms: where the cut starts, on the source's clock.
         frames: the line's own frames; the source must have them.
         extend_frames: frames after them; the source shows what it has, the rest is black.
         profile: of the mix.
         clip_timeout_ms: wall-clock limit of the whole job.
     """
 
-    source: Path
+    source: SourceFile
     start_ms: int
     frames: int
     extend_frames: int
@@ -47,7 +51,27 @@ class PlaceholderOrder:
     kind: Literal["placeholder"] = "placeholder"
 
 
-Order = CutOrder | PlaceholderOrder
+@dataclass(frozen=True)
+class LocateOrder:
+    """Say which bytes of a file are needed, of which only the index may be there."""
+
+    file: SourceFile
+    need: Need
+    clip_timeout_ms: int = LOOK_TIMEOUT_MS
+    kind: Literal["locate"] = "locate"
+
+
+@dataclass(frozen=True)
+class MeasureOrder:
+    """Say when the video of a file begins and ends, on its own clock."""
+
+    path: Path
+    clip_timeout_ms: int = LOOK_TIMEOUT_MS
+    kind: Literal["measure"] = "measure"
+
+
+ClipOrder = CutOrder | PlaceholderOrder
+Order = ClipOrder | LocateOrder | MeasureOrder
 
 
 @dataclass(frozen=True)
@@ -80,3 +104,14 @@ class CutResult:
     isolation: str
     duration_ms: int
     recalled: bool
+
+
+@dataclass(frozen=True)
+class Located:
+    """The bytes that are needed, sorted and apart; None when the file's index does not tell."""
+
+    spans: tuple[ByteSpan, ...] | None
+
+
+Result = CutResult | Located | Times
+"""What comes of a clip order, a locate order and a measure order."""

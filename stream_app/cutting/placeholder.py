@@ -13,6 +13,7 @@ from stream_app.cutting.index import SourceIndex
 from stream_app.cutting.picture import Painter
 from stream_app.cutting.rebase import index_to_cut
 from stream_app.domain.errors import SourceError
+from stream_app.sources.source_file import SourceFile
 from topics.profile import RenderProfile
 
 METHOD_ASSET, METHOD_BLACK = "placeholder", "black"
@@ -44,7 +45,7 @@ def make_placeholder(asset: Path | None, profile: RenderProfile, frames: int, ou
 
 
 def _loop(asset: Path, profile: RenderProfile, frames: int, out: Path) -> None:
-    index = index_to_cut(asset, out.parent, REBASE_TIMEOUT_S)
+    index = index_to_cut(SourceFile(asset), out.parent, REBASE_TIMEOUT_S)
     choice = choose_frames(index.clock, start_ms=0, own=1, extension=frames - 1, rate=profile.rate)
     with ClipWriter(out, profile) as writer:
         for picture in _pictures(index, choice.pts, profile):

@@ -11,13 +11,22 @@ import os
 import signal
 import sys
 from pathlib import Path
-from typing import Self
+from typing import Self, cast
 
 from stream_app.clip.store import ClipStore
 from stream_app.cutting.messages import READY, Done, order_line, read_answer
-from stream_app.cutting.orders import CutResult, Order
+from stream_app.cutting.orders import (
+    ClipOrder,
+    CutResult,
+    Located,
+    LocateOrder,
+    MeasureOrder,
+    Order,
+    Result,
+)
 from stream_app.cutting.turns import Turns
 from stream_app.domain.errors import OwnFaultError, SourceError
+from stream_app.sources.source_file import ByteSpan, Need, SourceFile, Times
 from topics.reasons import FallbackReason
 
 MAX_ANSWER_BYTES = 1 << 20
@@ -50,7 +59,7 @@ class CutterPool:
         self._ending: set[asyncio.Task[None]] = set()
         self._closed = False
 
-    async def run(self, order: Order) -> CutResult:
+    async def run(self, order: ClipOrder) -> CutResult:
         """Make the clip of `order` in a process of its own; cancelling the call kills that process.
 
         Its time limit, `clip_timeout_ms`, starts when a process takes the order, not while it waits its turn.
@@ -59,6 +68,17 @@ class CutterPool:
             SourceError: the source failed; or `cut_failed`, retryable, when the process overran or crashed.
             OwnFaultError: our disk is full, a process cannot be started, or the pool is closed.
         """
+        return cast("CutResult", await self._perform(order))
+
+    async def locate(self, file: SourceFile, need: Need) -> tuple[ByteSpan, ...] | None:
+        """Which bytes of `file` a cut reads; see `Prober`. Errors as those of `run`."""
+        return cast("Located", await self._perform(LocateOrder(file, need))).spans
+
+    async def measure(self, path: Path) -> Times:
+        """When the video of a file begins and ends; see `Prober`. Errors as those of `run`."""
+        return cast("Times", await self._perform(MeasureOrder(path)))
+
+    async def _perform(self, order: Order) -> Result:
         async with self._turns:
             child = await self._take()
             try:
@@ -173,7 +193,7 @@ class _Child:
     def usable(self) -> bool:
         return self._process.returncode is None and not self._asked
 
-    async def ask(self, order: Order) -> CutResult:
+    async def ask(self, order: Order) -> Result:
         self._asked = True
         await self._write(order_line(order))
         try:
@@ -205,7 +225,7 @@ class _Child:
         await self._process.wait()
 
 
-async def _within_limit(child: _Child, order: Order) -> CutResult:
+async def _within_limit(child: _Child, order: Order) -> Result:
     try:
         async with asyncio.timeout(order.clip_timeout_ms / 1000):
             return await child.ask(order)

@@ -25,16 +25,17 @@ from stream_app.cutting.index import (
     video_stream,
 )
 from stream_app.domain.errors import OwnFaultError, SourceError
+from stream_app.sources.source_file import SourceFile
 from topics.reasons import FallbackReason
 
 REBASED_FORMATS = frozenset({"mpegts"})
 
 
-def index_to_cut(path: Path, scratch: Path, timeout_s: float) -> SourceIndex:
-    """The index of `path`, or of its copy on a straight clock when the format needs one.
+def index_to_cut(source: SourceFile, scratch: Path, timeout_s: float) -> SourceIndex:
+    """The index of a source, or of its copy on a straight clock when the format needs one.
 
     Args:
-        path: the source.
+        source: the source.
         scratch: a folder of ours, on our disk, where copies are kept until they are swept.
         timeout_s: limit for making the copy.
 
@@ -42,14 +43,15 @@ def index_to_cut(path: Path, scratch: Path, timeout_s: float) -> SourceIndex:
         SourceError: `source_invalid`, `source_missing`, or `cut_failed` when the copy ran out of time.
         OwnFaultError: our disk is full.
     """
-    identity = FileIdentity.of(path)
+    identity = FileIdentity.of(source)
     if _format(identity) not in REBASED_FORMATS:
-        return index_source(path)
+        return index_source(source)
     packets, breaks = _broken_packets(identity)
-    index = index_source(_rebased(path, scratch, timeout_s), breaks)
+    copy = SourceFile(_rebased(identity, scratch, timeout_s), starts_at=source.starts_at)
+    index = index_source(copy, breaks)
     if breaks and index.packets != packets:
-        raise invalid(path, "is damaged, and its copy does not show where")
-    return replace(index, origin=path)
+        raise invalid(source.path, "is damaged, and its copy does not show where")
+    return replace(index, origin=source.path)
 
 
 @lru_cache(maxsize=64)
@@ -78,8 +80,7 @@ def _broken_packets(identity: FileIdentity) -> tuple[int, tuple[int, ...]]:
     return len(positions), tuple(sorted(breaks))
 
 
-def _rebased(path: Path, scratch: Path, timeout_s: float) -> Path:
-    identity = FileIdentity.of(path)
+def _rebased(identity: FileIdentity, scratch: Path, timeout_s: float) -> Path:
     name = hashlib.sha256(repr(identity).encode()).hexdigest()[:32]
     copy = scratch / f"rebased-{name}.mp4"
     try:
@@ -92,7 +93,7 @@ def _rebased(path: Path, scratch: Path, timeout_s: float) -> Path:
         return copy
     draft = scratch / f"{os.getpid()}-{name}.mp4"
     try:
-        _copy(path, draft, timeout_s)
+        _copy(identity.path, draft, timeout_s)
         draft.replace(copy)
     finally:
         draft.unlink(missing_ok=True)

@@ -9,22 +9,45 @@ from pydantic import TypeAdapter, ValidationError
 from stream_app.clip.store import ClipStore, StoredClip
 from stream_app.clip.verify import verify_clip
 from stream_app.cutting.cut import Cut, cut_clip
-from stream_app.cutting.orders import CutOrder, CutResult, Order, PlaceholderOrder
+from stream_app.cutting.locate import locate, measure
+from stream_app.cutting.orders import (
+    ClipOrder,
+    CutOrder,
+    CutResult,
+    Located,
+    LocateOrder,
+    MeasureOrder,
+    Order,
+    PlaceholderOrder,
+    Result,
+)
 from stream_app.cutting.placeholder import make_placeholder
 from stream_app.cutting.recipe import recipe_digest
+from stream_app.sources.source_file import SourceFile
 
 ISOLATION = "process"
 
 _FACTS = TypeAdapter(Cut)
 
 
-def perform(order: Order, store: ClipStore) -> CutResult:
-    """Make the clip of `order`, or recall it when the same recipe was made before.
+def perform(order: Order, store: ClipStore) -> Result:
+    """Do what `order` says.
 
     Raises:
         SourceError: the source cannot be had or cut, or the clip did not pass its verification.
         OwnFaultError: our disk is full.
     """
+    match order:
+        case LocateOrder():
+            return Located(locate(order.file, order.need))
+        case MeasureOrder():
+            return measure(SourceFile(order.path))
+        case _:
+            return _clip(order, store)
+
+
+def _clip(order: ClipOrder, store: ClipStore) -> CutResult:
+    """Make the clip of `order`, or recall it when the same recipe was made before."""
     started = time.monotonic_ns()
     recipe = recipe_digest(order)
     recalled = _recall(recipe, store)
@@ -56,7 +79,7 @@ def _recall(recipe: str, store: ClipStore) -> tuple[StoredClip, Cut] | None:
         return None
 
 
-def _make(order: Order, recipe: str, store: ClipStore) -> tuple[StoredClip, Cut]:
+def _make(order: ClipOrder, recipe: str, store: ClipStore) -> tuple[StoredClip, Cut]:
     out = store.temporary()
     try:
         cut = cut_clip(order, out) if isinstance(order, CutOrder) else _stand_in(order, out)

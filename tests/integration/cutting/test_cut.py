@@ -16,6 +16,7 @@ from stream_app.cutting.cut import cut_clip
 from stream_app.cutting.orders import CutOrder
 from stream_app.cutting.placeholder import make_placeholder
 from stream_app.domain.errors import SourceError
+from stream_app.sources.source_file import SourceFile
 from topics.profile import RenderProfile
 from topics.reasons import FallbackReason
 
@@ -30,7 +31,7 @@ def test_each_frame_is_the_one_on_display(
     profile = small.model_copy(update={"fps": fps})
     near_end = int((source.end - FRAMES / profile.rate) * 1000)
     for start_ms in (0, 33, 1667, 2517, near_end):
-        cut = cut_clip(CutOrder(source.path, start_ms, FRAMES, 0, profile), out)
+        cut = cut_clip(CutOrder(SourceFile(source.path), start_ms, FRAMES, 0, profile), out)
         verify_clip(out, profile, FRAMES)
         shown = footage.read(out)
         assert footage.fair(source, shown, start_ms, profile.rate), (start_ms, shown)
@@ -42,7 +43,7 @@ def test_past_the_end_is_too_short(footage: Any, kind: str, small: RenderProfile
     source, out = footage.source(kind), tmp_path / "clip.mp4"
     for start_ms in (int(source.end * 1000) - 500, int(source.end * 1000), 3_600_000):
         with pytest.raises(SourceError) as caught:
-            cut_clip(CutOrder(source.path, start_ms, FRAMES, 0, small), out)
+            cut_clip(CutOrder(SourceFile(source.path), start_ms, FRAMES, 0, small), out)
         assert caught.value.reason is FallbackReason.SOURCE_TOO_SHORT
         assert not out.exists()
 
@@ -51,7 +52,7 @@ def test_an_extension_shows_what_there_is_and_then_black(
     footage: Any, small: RenderProfile, tmp_path: Path
 ) -> None:
     out = tmp_path / "clip.mp4"
-    cut = cut_clip(CutOrder(footage.source("h264-mp4").path, 4000, 20, 30, small), out)
+    cut = cut_clip(CutOrder(SourceFile(footage.source("h264-mp4").path), 4000, 20, 30, small), out)
     verify_clip(out, small, 50)
     assert footage.read(out) == [*range(120, 150), *[-1] * 20]
     assert (cut.frames, cut.black_frames, cut.last_source_ms) == (50, 20, 4967)
@@ -69,7 +70,7 @@ def test_a_damaged_source_is_refused_or_right(
     damaged.write_bytes(_damage(source.path.read_bytes(), seed))
     for start_ms in (0, 700, 2000):
         try:
-            cut_clip(CutOrder(damaged, start_ms, FRAMES, 0, small), out)
+            cut_clip(CutOrder(SourceFile(damaged), start_ms, FRAMES, 0, small), out)
             verify_clip(out, small, FRAMES)
         except SourceError as error:
             assert error.reason in {  # noqa: PT017 - a right clip is as good an end
@@ -95,7 +96,7 @@ def test_another_shape_fills_the_picture_as_asked(
 ) -> None:
     out = tmp_path / "clip.mp4"
     profile = small.model_copy(update={"width": 180, "height": 180, "fit": fit})
-    cut_clip(CutOrder(footage.source("h264-mp4").path, 0, 4, 0, profile), out)
+    cut_clip(CutOrder(SourceFile(footage.source("h264-mp4").path), 0, 4, 0, profile), out)
     verify_clip(out, profile, 4)
     luma = next(iter(footage.lumas(out)))
     rows = [int(luma[row].mean()) for row in (8, 85, 172)]
@@ -130,7 +131,7 @@ def test_untold_colours_are_read_by_size(
             frame.time_base = Fraction(1, 30)
             file.mux(stream.encode(frame))
         file.mux(stream.encode(None))
-    cut_clip(CutOrder(source, 0, 4, 0, small), out)
+    cut_clip(CutOrder(SourceFile(source), 0, 4, 0, small), out)
     with av.open(str(out)) as clip:
         frame = next(clip.decode(video=0))
         planes = [bytes(plane)[plane.line_size * 20 + 50] for plane in frame.planes]
@@ -152,7 +153,7 @@ def test_all_clips_of_a_profile_have_one_parameter_set(footage: Any, tmp_path: P
             "interlaced",
             "vp9-webm",
         ):
-            cut_clip(CutOrder(footage.source(name).path, 100, 7, 2, profile), out)
+            cut_clip(CutOrder(SourceFile(footage.source(name).path), 100, 7, 2, profile), out)
             verify_clip(out, profile, 9)
         make_black(profile, 1, out)
         verify_clip(out, profile, 1)
@@ -165,7 +166,7 @@ def test_all_clips_of_a_profile_have_one_parameter_set(footage: Any, tmp_path: P
 def test_any_rate_has_an_exact_grid(footage: Any, small: RenderProfile, rate: str, tmp_path: Path) -> None:
     out = tmp_path / "clip.mp4"
     profile = small.model_copy(update={"fps": rate})
-    cut_clip(CutOrder(footage.source("h264-mp4").path, 0, 3, 0, profile), out)
+    cut_clip(CutOrder(SourceFile(footage.source("h264-mp4").path), 0, 3, 0, profile), out)
     verify_clip(out, profile, 3)
 
 
@@ -175,7 +176,7 @@ def test_a_clock_that_jumps_is_put_straight(footage: Any, small: RenderProfile, 
     twice, out = tmp_path / "twice.ts", tmp_path / "clip.mp4"
     twice.write_bytes(data + data)
     for start_ms, first in ((0, 0), (2000, 60), (7000, 60)):
-        cut = cut_clip(CutOrder(twice, start_ms, FRAMES, 0, small), out)
+        cut = cut_clip(CutOrder(SourceFile(twice), start_ms, FRAMES, 0, small), out)
         assert footage.read(out) == list(range(first, first + FRAMES))
         assert cut.method == "pyav-exact-rebased"
 
@@ -198,7 +199,7 @@ def test_an_edit_list_moves_the_start_of_the_clock(
     ]
     subprocess.run([*command, cut], check=True, timeout=60)
     for start_ms, first in ((0, 45), (1000, 75)):
-        made = cut_clip(CutOrder(cut, start_ms, FRAMES, 0, small), out)
+        made = cut_clip(CutOrder(SourceFile(cut), start_ms, FRAMES, 0, small), out)
         assert footage.read(out) == list(range(first, first + FRAMES))
         assert made.first_source_ms == start_ms
 

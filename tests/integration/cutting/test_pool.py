@@ -18,6 +18,7 @@ from stream_app.clip.verify import verify_clip
 from stream_app.cutting.orders import CutOrder, PlaceholderOrder
 from stream_app.cutting.pool import CutterPool
 from stream_app.domain.errors import OwnFaultError, SourceError
+from stream_app.sources.source_file import SourceFile
 from topics.profile import RenderProfile
 from topics.reasons import FallbackReason
 
@@ -33,7 +34,7 @@ async def pool(tmp_path: Path) -> AsyncIterator[CutterPool]:
 
 @pytest.fixture
 def order(footage: Any, small: RenderProfile) -> CutOrder:
-    return CutOrder(footage.source("h264-mp4").path, 1000, 20, 5, small)
+    return CutOrder(SourceFile(footage.source("h264-mp4").path), 1000, 20, 5, small)
 
 
 @pytest.fixture

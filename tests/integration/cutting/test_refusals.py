@@ -9,6 +9,7 @@ import pytest
 from stream_app.cutting.cut import cut_clip
 from stream_app.cutting.orders import CutOrder
 from stream_app.domain.errors import SourceError
+from stream_app.sources.source_file import SourceFile
 from topics.profile import RenderProfile
 from topics.reasons import FallbackReason
 
@@ -72,7 +73,7 @@ def test_it_is_refused_as_invalid(footage: Any, small: RenderProfile, name: str,
     else:
         FILES[name](source)
     with pytest.raises(SourceError) as caught:
-        cut_clip(CutOrder(source, 0, 5, 0, small), tmp_path / "clip.mp4")
+        cut_clip(CutOrder(SourceFile(source), 0, 5, 0, small), tmp_path / "clip.mp4")
     assert caught.value.reason is FallbackReason.SOURCE_INVALID
     assert source.name in str(caught.value)
     assert not (tmp_path / "clip.mp4").exists()
@@ -80,12 +81,12 @@ def test_it_is_refused_as_invalid(footage: Any, small: RenderProfile, name: str,
 
 def test_a_file_that_is_gone_is_missing(small: RenderProfile, tmp_path: Path) -> None:
     with pytest.raises(SourceError) as caught:
-        cut_clip(CutOrder(tmp_path / "gone.mp4", 0, 5, 0, small), tmp_path / "clip.mp4")
+        cut_clip(CutOrder(SourceFile(tmp_path / "gone.mp4"), 0, 5, 0, small), tmp_path / "clip.mp4")
     assert caught.value.reason is FallbackReason.SOURCE_MISSING
 
 
 def test_a_name_full_of_signs_is_only_a_name(footage: Any, small: RenderProfile, tmp_path: Path) -> None:
     source = tmp_path / "a%03d'\\:[x],;|b&$(touch x).ts"
     source.write_bytes(footage.source("ts").path.read_bytes())
-    cut_clip(CutOrder(source, 0, 5, 0, small), tmp_path / "clip.mp4")
+    cut_clip(CutOrder(SourceFile(source), 0, 5, 0, small), tmp_path / "clip.mp4")
     assert footage.read(tmp_path / "clip.mp4") == [0, 1, 2, 3, 4]

@@ -19,8 +19,7 @@ def resolve_local(uri: str, roots: Sequence[Path]) -> Path:
 
     Raises:
         SourceError: `source_refused` for what lies outside the roots or is no regular file,
-            `source_missing` for what is not there or not readable, `cdns_unreachable` for an address on the
-            network.
+            `source_missing` for what is not there or not readable.
     """
     resolved = [Path(os.path.realpath(root)) for root in roots]
     refusal: SourceError | None = None
@@ -42,8 +41,7 @@ def _places(uri: str, roots: Sequence[Path]) -> list[Path]:
     scheme = uri.partition("://")[0].lower() if "://" in uri else ""
     if scheme in ("http", "https"):
         raise _refuse(
-            FallbackReason.CDNS_UNREACHABLE,
-            f"http(s) sources are not fetched yet: {uri!r}; download it under a media root and name the file",
+            FallbackReason.SOURCE_REFUSED, f"{uri!r} is on the network where a local file is needed"
         )
     if scheme == "file" or uri.lower().startswith("file:"):
         return [_file_path(uri)]

@@ -60,11 +60,14 @@ class Times:
         first: smallest presentation time, in units of `time_base`.
         end: when the last frame ends.
         time_base: seconds a unit.
+        key: smallest presentation time of a frame that can be decoded without what comes before the file
+            (a keyframe); `end` when there is none, None when nobody looked.
     """
 
     first: int
     end: int
     time_base: Fraction
+    key: int | None = None
 
 
 class Prober(Protocol):

@@ -53,7 +53,7 @@ def test_file_addresses_are_percent_encoded(root: Path) -> None:
         ("data://text", REFUSED),
         ("a\0b.mp4", MISSING),
         ("", REFUSED),
-        ("https://host/a.mp4", FallbackReason.CDNS_UNREACHABLE),
+        ("https://host/a.mp4", REFUSED),
     ],
 )
 def test_what_may_not_be_read_is_refused_with_its_reason(

@@ -6,6 +6,7 @@ import signal
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from functools import partial
 
 import faust
 from prometheus_client import start_http_server
@@ -26,22 +27,28 @@ from stream_app.clip.store import ClipStore
 from stream_app.clock import now_ms
 from stream_app.cutting.attempt import AttemptRunner
 from stream_app.cutting.pool import CutterPool
+from stream_app.cutting.sandbox import find_sandbox
 from stream_app.cutting.service import GROUP as CUTTER_GROUP
 from stream_app.cutting.service import WINDOW, Cutter
-from stream_app.domain.errors import UsageError
+from stream_app.domain.errors import OwnFaultError, UsageError
 from stream_app.kafka.clients import make_consumer
 from stream_app.kafka.faust_app import make_faust_app, owned_partitions, run_faust
+from stream_app.kafka.follow import recall_mix
 from stream_app.kafka.group_reader import GroupReader
+from stream_app.kafka.mix_watch import MixWatch
 from stream_app.kafka.render_config import RenderConfigReader
 from stream_app.kafka.topology import create_topics
 from stream_app.kafka.watchdog import Watchdog
 from stream_app.kafka.writer import Writer
 from stream_app.settings import Settings
+from stream_app.sources.sources import Sources
 from stream_app.telemetry import metrics
 from stream_app.telemetry.log import get_logger
 from topics.registry import CLIP_TASKS, MIX_EVENTS
 
 METRICS_HOST = "127.0.0.1"
+SWEEP_EVERY_S = 60.0
+"""A worker that cuts transport streams without pause leaves some GB of copies meanwhile."""
 
 log = get_logger()
 
@@ -58,15 +65,25 @@ async def run_worker(settings: Settings, stop: asyncio.Event) -> None:
     await create_topics(settings)
     port = serve_metrics(settings)
     config = RenderConfigReader(settings)
-    async with _writer(settings, "worker") as writer, _pool(settings) as pool, asyncio.TaskGroup() as parts:
+    async with (
+        _writer(settings, "worker") as writer,
+        _pool(settings) as pool,
+        Sources(settings, pool) as sources,
+        asyncio.TaskGroup() as parts,
+    ):
+        parts.create_task(_sweep_store(settings, stop), name="sweep")
         parts.create_task(config.run(stop), name="render-config")
-        await config.ready.wait()
+        mix_watch = MixWatch(settings, ASSEMBLER_GROUP)
+        parts.create_task(mix_watch.run(stop), name="mix-watch")
+        if not await _all_set(config.ready, mix_watch.ready, unless=stop):
+            return
         runner = AttemptRunner(
-            settings, writer, pool, config=lambda: config.current, clock=now_ms, worker=worker
+            settings, writer, sources, pool, config=lambda: config.current, clock=now_ms, worker=worker
         )
         cutter = Cutter(
             runner,
             writer,
+            mix_watch,
             config=lambda: config.current,
             clock=now_ms,
             drain_timeout_ms=settings.drain_timeout_ms,
@@ -78,8 +95,12 @@ async def run_worker(settings: Settings, stop: asyncio.Event) -> None:
 
         obey_config()
         config.on_change = obey_config
+        mix_watch.on_change = cutter.mix_changed
         assembler = Assembler(
-            Joiner(settings, now_ms), writer, JobDirs(settings.render_tmp_dir, keep=settings.keep_tmp)
+            Joiner(settings, sources, now_ms),
+            writer,
+            JobDirs(settings.render_tmp_dir, keep=settings.keep_tmp),
+            partial(recall_mix, settings),
         )
         index = MixIndex(settings)
         faust_app = make_faust_app(settings, INTAKE_GROUP)
@@ -157,11 +178,39 @@ async def stop_on_signals() -> AsyncIterator[asyncio.Event]:
             loop.remove_signal_handler(number)
 
 
+async def _all_set(*events: asyncio.Event, unless: asyncio.Event) -> bool:
+    """Wait until all are set, and say so; or until `unless` is."""
+
+    async def wait_for_all() -> None:
+        for event in events:
+            await event.wait()
+
+    all_set, given_up = asyncio.create_task(wait_for_all()), asyncio.create_task(unless.wait())
+    try:
+        await asyncio.wait((all_set, given_up), return_when=asyncio.FIRST_COMPLETED)
+        return all_set.done()
+    finally:
+        all_set.cancel()
+        given_up.cancel()
+
+
 async def _run_intake(faust_app: faust.App, index: MixIndex, stop: asyncio.Event) -> None:
     try:
         await run_faust(faust_app, stop)
     finally:
         await index.close()
+
+
+async def _sweep_store(settings: Settings, stop: asyncio.Event) -> None:
+    """What a killed worker was writing is of no use to anyone, and its disk space is."""
+    while not stop.is_set():
+        try:
+            swept = await asyncio.to_thread(ClipStore(settings.clips_dir).sweep)
+            log.info("clip_store.swept", files=swept)
+        except OwnFaultError as error:
+            log.warning("clip_store.not_swept", error=str(error))
+        with suppress(TimeoutError):
+            await asyncio.wait_for(stop.wait(), SWEEP_EVERY_S)
 
 
 @asynccontextmanager
@@ -177,10 +226,8 @@ async def _writer(settings: Settings, role: str) -> AsyncIterator[Writer]:
 
 @asynccontextmanager
 async def _pool(settings: Settings) -> AsyncIterator[CutterPool]:
-    # What a killed worker was writing is of no use to anyone, and its disk space is.
-    swept = await asyncio.to_thread(ClipStore(settings.clips_dir).sweep)
-    log.info("clip_store.swept", files=swept)
-    pool = CutterPool(settings.clip_concurrency, settings.clips_dir)
+    sandbox = await asyncio.to_thread(find_sandbox, settings)
+    pool = CutterPool(settings.clip_concurrency, settings.clips_dir, sandbox)
     try:
         yield pool
     finally:

@@ -48,11 +48,16 @@ def die_with_parent(parent_pid: int | None = None) -> None:
         os._exit(1)
 
 
-def run_to_end(argv: Sequence[str], *, timeout_s: float) -> Ended:
+def run_to_end(argv: Sequence[str], *, timeout_s: float, stderr_chars: int = STDERR_TAIL) -> Ended:
     """Run `argv` in a process group of its own and wait for its end; its stdout is thrown away.
 
     Call it from a process whose other Python threads hold no locks that matter, such as a child made for
     the job: the new process runs a little Python of ours before it becomes `argv`.
+
+    Args:
+        argv: the program and its arguments.
+        timeout_s: how long it may run.
+        stderr_chars: how much of the end of its stderr is kept.
 
     Raises:
         TimeLimitError: it was still running after `timeout_s`, and has been killed with its group.
@@ -75,7 +80,7 @@ def run_to_end(argv: Sequence[str], *, timeout_s: float) -> Ended:
             raise TimeLimitError(f"{argv[0]} was still running after {timeout_s} s") from expired
         finally:
             end_group(process)
-        return Ended(returncode, _tail(stderr.fileno()))
+        return Ended(returncode, _tail(stderr.fileno(), stderr_chars))
 
 
 def end_group(process: subprocess.Popen[bytes]) -> None:
@@ -93,7 +98,7 @@ def _signal_group(leader: int, number: signal.Signals) -> None:
         os.killpg(leader, number)
 
 
-def _tail(descriptor: int) -> str:
+def _tail(descriptor: int, most: int) -> str:
     size = os.fstat(descriptor).st_size
-    wanted = min(size, STDERR_TAIL)
+    wanted = min(size, most)
     return os.pread(descriptor, wanted, size - wanted).decode(errors="replace").strip()

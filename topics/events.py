@@ -16,7 +16,13 @@ from topics.tasks import PastAttempt
 
 Submitted = Annotated[int, Field(description="when the request was sent, ms since 1970-01-01 UTC")]
 ConfigVersion = Annotated[int, Field(ge=-1, description="offset of the config record; -1 is the default")]
+Ended = Annotated[
+    int | None, Field(description="revision of the plan that it ended; null: the newest one before it")
+]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$", description="of the file, 64 hex digits")]
+Undrawn = Annotated[
+    str, Field(description="characters left out of the burnt-in lyrics: no font of the worker had them")
+]
 
 
 class MixEvent(BaseModel):
@@ -81,7 +87,9 @@ class MixAccepted(MixEvent):
         None, description="when the mix's time is up, ms since 1970-01-01 UTC; null: never"
     )
     log_start: int | None = Field(
-        None, description="offset of the mix's first mix-accepted in mix-events; null: this is the first"
+        None,
+        description="offset in its partition of mix-events: no mix-accepted of this mix stands before it; "
+        "null: this is the first",
     )
     song: Song | None = Field(description="null: the video has no audio stream")
     gaps: Gaps = Field(description="what is seen between lines")
@@ -139,6 +147,7 @@ class ClipCompleted(AttemptEvent):
     last_source_ms: int = Field(description="source time of the last frame shown")
     method: str = Field(description="how it was cut")
     isolation: str = Field(description="what the cutter ran in, apart from the worker")
+    undrawn: Undrawn = ""
 
 
 class ClipPlaceholder(ClipEvent):
@@ -150,6 +159,7 @@ class ClipPlaceholder(ClipEvent):
     uri: str = Field(description="where the placeholder's clip lies in the store")
     sha256: Sha256
     frames: int = Field(description="frames of the clip, its extension included")
+    undrawn: Undrawn = ""
 
 
 class MixRendered(MixEvent):
@@ -169,6 +179,7 @@ class MixFailed(MixEvent):
     """The mix as a whole cannot be made."""
 
     type: Literal["mix-failed"] = "mix-failed"
+    revision: Ended = None
     reason: MixFailure = Field(description="why it failed")
     message: str = Field(description="the same in words, with what was seen")
 
@@ -177,6 +188,7 @@ class MixCancelled(MixEvent):
     """Somebody asked to stop it."""
 
     type: Literal["mix-cancelled"] = "mix-cancelled"
+    revision: Ended = None
     reason: str = Field(description="why it was stopped")
     message: str = Field(description="the same in words")
 

@@ -90,7 +90,7 @@ MIX_EVENTS = Topic(
         MixCancelled,
     ),
     writers=("intake", "cutter", "assembler"),
-    readers=("intake", "assembler", "projection", "people"),
+    readers=("intake", "cutter", "assembler", "projection", "people"),
 )
 RENDER_CONFIG = Topic(
     name="render-config",

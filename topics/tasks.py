@@ -47,6 +47,7 @@ class ClipTask(BaseModel):
     profile: RenderProfile = Field(description="what every clip of the mix has in common")
     frames: int = Field(description="frames of the line itself; the source must have them")
     extend_frames: int = Field(description="frames after them; what the source lacks of these is black")
+    overlay_text: str | None = Field(None, description="drawn into the line's own frames; null: nothing")
     candidates: tuple[Candidate, ...] = Field(description="tried in the order given")
     candidate_index: int = Field(0, description="which candidate to try, from 0")
     attempt: int = Field(1, description="which try at that candidate, from 1")

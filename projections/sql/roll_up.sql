@@ -10,12 +10,13 @@ CREATE OR REPLACE TEMP TABLE plan AS
 SELECT * FROM told WHERE type = 'mix-accepted'
 QUALIFY row_number() OVER (PARTITION BY mix_id ORDER BY revision DESC, kafka_partition, kafka_offset) = 1;
 
--- What ended the newest revision: the first end after it in the log. A video of an older revision is no end.
+-- What ended the newest revision: the first end after it in the log. One of an older revision is no end.
 CREATE OR REPLACE TEMP TABLE ended AS
 SELECT told.* FROM told JOIN plan USING (mix_id)
 WHERE (told.kafka_partition, told.kafka_offset) > (plan.kafka_partition, plan.kafka_offset)
-    AND (told.type IN ('mix-failed', 'mix-cancelled')
-        OR (told.type = 'mix-rendered' AND told.revision = plan.revision))
+    AND told.type IN ('mix-rendered', 'mix-failed', 'mix-cancelled')
+    -- The first logs did not say which revision a failure or a cancellation is about.
+    AND coalesce(told.revision, plan.revision) = plan.revision
 QUALIFY row_number() OVER (PARTITION BY mix_id ORDER BY told.kafka_partition, told.kafka_offset) = 1;
 
 CREATE OR REPLACE TEMP TABLE rejected AS

@@ -7,7 +7,7 @@ import faust
 from stream_app.agents.mix_index import MixIndex
 from stream_app.clock import Clock
 from stream_app.domain.config import ConfigInForce
-from stream_app.domain.intake import Asked, decide, mix_id_of
+from stream_app.domain.intake import Asked, Moment, decide, mix_id_of, needs_story
 from stream_app.kafka.partitioning import home_partition
 from stream_app.kafka.record import Record
 from stream_app.kafka.writer import Writer
@@ -74,8 +74,9 @@ class Intake:
 
     async def _decide(self, record: Record, opened: Opened, origin: RecordRef, mix_id: str) -> None:
         asked = Asked(opened.data, origin, record.timestamp_ms, mix_id, opened.traceparent)
-        known = await self._index.get(record.ref.partition, mix_id)
-        decision = decide(asked, known, config_version=self._config().version, now_ms=self._clock())
+        known, log_end = await self._index.get(record.ref.partition, mix_id)
+        story = await self._index.story(mix_id, known) if known and needs_story(asked, known) else None
+        decision = decide(asked, known, story, Moment(self._config().version, log_end, self._clock()))
         for event in decision.events:
             await self._writer.send_event(event)
             log.info(

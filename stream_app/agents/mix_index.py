@@ -10,19 +10,20 @@ import stamina
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
-from stream_app.domain.intake import KnownMix
+from stream_app.domain.known import KnownMix, noted
+from stream_app.domain.mix import Mix
 from stream_app.kafka.clients import make_consumer
+from stream_app.kafka.follow import recall_mix
 from stream_app.kafka.record import Record
 from stream_app.settings import Settings
 from stream_app.telemetry.log import get_logger
-from topics.codec import read_event
+from topics.codec import Poison, Tombstone, read_event
 from topics.envelope import event_type
-from topics.events import MixAccepted, MixCancelled, MixFailed, MixRendered
 from topics.registry import MIX_EVENTS
 
 POLL_MS = 500
-WANTED_TYPES = {event_type(name) for name in ("mix-accepted", "mix-rendered", "mix-failed", "mix-cancelled")}
-"""Clip events are most of the log and say nothing that intake needs: their values are not even parsed."""
+PASSED_OVER = {event_type(name) for name in ("clip-attempt-failed", "clip-completed", "clip-placeholder")}
+"""These are most of the log; that they are there is all that intake keeps in mind of them."""
 
 log = get_logger()
 
@@ -34,15 +35,19 @@ class MixIndex:
         self._settings = settings
         self._partitions: dict[int, _PartitionIndex] = {}
 
-    async def get(self, partition: int, mix_id: str) -> KnownMix | None:
-        """What is known of a mix now; while Kafka is away this waits."""
+    async def get(self, partition: int, mix_id: str) -> tuple[KnownMix | None, int]:
+        """What is known of a mix now, and where its partition ends; while Kafka is away this waits."""
         if partition not in self._partitions:
             self._partitions[partition] = _PartitionIndex(self._settings, partition)
         index = self._partitions[partition]
         async for attempt in stamina.retry_context(on=KafkaError, attempts=None, timeout=None, wait_max=5.0):
             with attempt:
                 await index.catch_up()
-        return index.mixes.get(mix_id)
+        return index.mixes.get(mix_id), index.position
+
+    async def story(self, mix_id: str, known: KnownMix) -> Mix:
+        """The mix folded from the log: plans are large, so they are read again when one is needed."""
+        return await recall_mix(self._settings, mix_id, known.log_start, known.log_end)
 
     async def close(self) -> None:
         """Disconnect."""
@@ -55,18 +60,18 @@ class _PartitionIndex:
         self._settings = settings
         self._partition = TopicPartition(MIX_EVENTS.name, partition)
         self._consumer: AIOKafkaConsumer | None = None
-        self._position = 0
+        self.position = 0
         self.mixes: dict[str, KnownMix] = {}
 
     async def catch_up(self) -> None:
         try:
             consumer = self._consumer or await self._connect()
             end = (await consumer.end_offsets([self._partition]))[self._partition]
-            while self._position < end:
+            while self.position < end:
                 batches = await consumer.getmany(self._partition, timeout_ms=POLL_MS)
                 for record in batches.get(self._partition, ()):
                     self._note(Record.of(record))
-                self._position = await consumer.position(self._partition)
+                self.position = await consumer.position(self._partition)
         except KafkaError:
             await self.close()
             raise
@@ -82,19 +87,16 @@ class _PartitionIndex:
         await consumer.start()
         consumer.assign([self._partition])
         beginning = (await consumer.beginning_offsets([self._partition]))[self._partition]
-        self._position = max(self._position, beginning)
-        consumer.seek(self._partition, self._position)
+        self.position = max(self.position, beginning)
+        consumer.seek(self._partition, self.position)
         self._consumer = consumer
         return consumer
 
     def _note(self, record: Record) -> None:
-        if record.header("ce_type") not in {None, *WANTED_TYPES}:
+        mix_id = (record.key or b"").decode(errors="replace")
+        event = None if record.header("ce_type") in PASSED_OVER else read_event(record.value)
+        if isinstance(event, Poison | Tombstone):
             return
-        match read_event(record.value):
-            case MixAccepted() as event:
-                self.mixes[event.mix_id] = KnownMix(event.content_digest, event.caused_by, ended=False)
-            case (MixRendered() | MixFailed() | MixCancelled()) as event if event.mix_id in self.mixes:
-                known = self.mixes[event.mix_id]
-                self.mixes[event.mix_id] = KnownMix(known.content_digest, known.caused_by, ended=True)
-            case _:
-                pass
+        known = noted(self.mixes.get(mix_id), event, record.ref.offset)
+        if known is not None:
+            self.mixes[mix_id] = known

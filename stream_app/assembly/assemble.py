@@ -19,7 +19,7 @@ from stream_app.assembly.mux import mux
 from stream_app.assembly.order import Assembled, AssembleOrder, Part
 from stream_app.assembly.publish import publish, work_folder
 from stream_app.assembly.song import encode_song, samples_of
-from stream_app.assembly.song_file import SongFile, locate_song, measure_song
+from stream_app.assembly.song_file import SongFile, measure_song
 from stream_app.assembly.subtitles import subtitles
 from stream_app.assembly.verify import Expected, payload_digest, verify_video
 from stream_app.clip.encoding import make_black, timescale
@@ -64,7 +64,7 @@ def _assemble(order: AssembleOrder) -> Assembled:
     rate = order.profile.rate
     for position, part in enumerate(order.parts):
         _check_file(part, position)
-    song = measure_song(locate_song(order.song.uri, order.media_roots)) if order.song else None
+    song = measure_song(order.song_path) if order.song_path else None
     offset_ms = order.song.offset_ms if order.song else 0
     parts = (*order.parts, *_outro(order.frames, song, offset_ms, rate))
     frames = sum(part.frames for part in parts)

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
@@ -23,6 +24,12 @@ class JobDirs:
             folder.mkdir(parents=True, exist_ok=True)
             with suppress(FileExistsError):
                 os.link(clip, folder / f"clip_{clip_index}.mp4")
+
+    def relink(self, mix_id: str, clips: Iterable[tuple[int, Path]]) -> None:
+        """Show these clips and no others: a new plan may have put each line elsewhere."""
+        shutil.rmtree(self._folder(mix_id), ignore_errors=True)
+        for clip_index, clip in clips:
+            self.link(mix_id, clip_index, clip)
 
     def remove(self, mix_id: str) -> None:
         """Clean up after a mix that has ended."""

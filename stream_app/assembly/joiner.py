@@ -3,16 +3,19 @@
 import asyncio
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 from stream_app.assembly.order import Assembled, AssembleOrder, Lyric, Part
 from stream_app.assembly.runner import run_assembly
+from stream_app.assembly.song_source import song_here
 from stream_app.clock import Clock
 from stream_app.domain.errors import MixError, OwnFaultError
 from stream_app.domain.mix import Mix
 from stream_app.domain.plan import timeline
 from stream_app.file_uri import path_of
 from stream_app.settings import Settings
+from stream_app.sources.sources import Sources
 from stream_app.telemetry import metrics
 from stream_app.telemetry.log import get_logger
 from topics.events import ClipCompleted, ClipOutcome, MixAccepted, MixFailed, MixRendered
@@ -26,8 +29,9 @@ log = get_logger()
 class Joiner:
     """Joins each mix in a process of its own."""
 
-    def __init__(self, settings: Settings, clock: Clock) -> None:
+    def __init__(self, settings: Settings, sources: Sources, clock: Clock) -> None:
         self._settings = settings
+        self._sources = sources
         self._clock = clock
 
     async def join(self, mix: Mix, cause: RecordRef) -> MixRendered | MixFailed:
@@ -38,10 +42,9 @@ class Joiner:
         accepted = mix.accepted
         if accepted is None:
             raise ValueError("only an accepted mix can be joined")
-        order = assemble_order(mix, accepted, self._settings)
         while True:
             try:
-                return self._rendered(mix, accepted, cause, await self._assemble(order))
+                return self._rendered(mix, accepted, cause, await self._assemble(mix, accepted))
             except MixError as error:
                 return self._failed(accepted, cause, error)
             except OwnFaultError as error:
@@ -51,11 +54,14 @@ class Joiner:
                     trace_id=accepted.trace_id,
                     error=str(error),
                 )
+                await self._sources.make_room()
                 await asyncio.sleep(OWN_FAULT_WAIT_S)
 
-    async def _assemble(self, order: AssembleOrder) -> Assembled:
-        started = time.monotonic()
-        assembled = await run_assembly(order, timeout_s=self._settings.join_timeout_ms / 1000)
+    async def _assemble(self, mix: Mix, accepted: MixAccepted) -> Assembled:
+        async with song_here(self._sources, accepted.song) as song:
+            started = time.monotonic()
+            order = assemble_order(mix, accepted, self._settings, song)
+            assembled = await run_assembly(order, timeout_s=self._settings.join_timeout_ms / 1000)
         metrics.JOIN_DURATION_MS.observe((time.monotonic() - started) * 1000)
         return assembled
 
@@ -75,7 +81,10 @@ class Joiner:
 
     def _failed(self, accepted: MixAccepted, cause: RecordRef, error: MixError) -> MixFailed:
         return MixFailed(
-            **self._common("mix-failed", accepted, cause), reason=error.reason, message=str(error)
+            **self._common("mix-failed", accepted, cause),
+            revision=accepted.revision,
+            reason=error.reason,
+            message=str(error),
         )
 
     def _common(self, event_type: str, accepted: MixAccepted, cause: RecordRef) -> dict[str, Any]:
@@ -88,20 +97,20 @@ class Joiner:
         }
 
 
-def assemble_order(mix: Mix, accepted: MixAccepted, settings: Settings) -> AssembleOrder:
-    """What to join: every clip at its place, black between them, and the song."""
+def assemble_order(mix: Mix, accepted: MixAccepted, settings: Settings, song: Path | None) -> AssembleOrder:
+    """What to join: every clip at its place, black between them, and the song, whose file is `song`."""
     return AssembleOrder(
         mix_id=accepted.mix_id,
         revision=accepted.revision,
         profile=accepted.profile,
         parts=tuple(_parts(mix, accepted)),
         song=accepted.song,
+        song_path=song,
         lyrics=tuple(
             Lyric(text=line.text, start_ms=line.start_ms, end_ms=line.end_ms) for line in accepted.lines
         ),
         sidecars=accepted.subtitles.sidecar,
         mixes_dir=settings.mixes_dir,
-        media_roots=settings.media_roots,
     )
 
 

@@ -51,10 +51,16 @@ class AssembleOrder(_Message):
         description="in order, without holes, from frame 0 to the last line's end; the outro is added"
     )
     song: Song | None = None
+    song_path: Path | None = Field(None, description="the song's file; there when there is a song")
     lyrics: tuple[Lyric, ...] = ()
     sidecars: tuple[Sidecar, ...] = ()
     mixes_dir: Path = Field(description="where finished mixes lie, such as artifacts/mixes")
-    media_roots: tuple[Path, ...] = Field((), description="folders that a song may lie in")
+
+    @model_validator(mode="after")
+    def _has_the_song_that_it_names(self) -> "AssembleOrder":
+        if (self.song is None) != (self.song_path is None):
+            raise ValueError("a song needs its file")
+        return self
 
     @property
     def out_dir(self) -> Path:

@@ -1,12 +1,9 @@
-"""Find the song of a mix and learn how long it really sounds."""
+"""Learn how long a song really sounds."""
 
-import stat
 from collections import Counter
-from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
 
 import av
 
@@ -37,7 +34,7 @@ class SongFile:
     """A song that decodes.
 
     Attributes:
-        path: where it is, links resolved.
+        path: where it is.
         length: seconds from its first decoded sample to its last, exactly.
         priming: samples at its head, at its own rate, that are no part of the song.
     """
@@ -50,39 +47,6 @@ class SongFile:
     def length_ms(self) -> int:
         """Its length in ms, half up."""
         return (2000 * self.length.numerator + self.length.denominator) // (2 * self.length.denominator)
-
-
-def locate_song(uri: str, roots: Sequence[Path]) -> Path:
-    """The regular file that `uri` names, links resolved, under one of `roots`.
-
-    Raises:
-        MixError: `song_unavailable` when there is none, it lies elsewhere, or it would have to be fetched.
-    """
-    parts = urlsplit(uri)
-    scheme = parts.scheme.lower()
-    if scheme in ("http", "https"):
-        raise _unavailable(uri, "is not fetched yet: songs over http(s) have to be downloaded first")
-    if scheme == "file" and uri[len("file:") :].startswith("///"):
-        tried = [Path(unquote(uri[len("file://") :]))]
-    elif scheme == "" and not uri.startswith("/"):
-        tried = [root / uri for root in roots]
-    else:
-        raise _unavailable(uri, "is neither file:///absolute nor a relative path")
-    inside = [root.resolve() for root in roots]
-    for path in tried:
-        found = _regular_file(path)
-        if found is not None and any(found.is_relative_to(root) for root in inside):
-            return found
-    raise _unavailable(uri, "is no readable file under " + ", ".join(str(root) for root in inside))
-
-
-def _regular_file(path: Path) -> Path | None:
-    try:
-        found = path.resolve(strict=True)
-        return found if stat.S_ISREG(found.stat().st_mode) else None
-    except (OSError, ValueError, RuntimeError):
-        # ValueError: a NUL in the path; RuntimeError: links in a circle.
-        return None
 
 
 def measure_song(path: Path) -> SongFile:
@@ -143,10 +107,6 @@ def _stated_length(source: av.container.InputContainer, stream: av.AudioStream) 
     if not exact or stream.duration is None or stream.time_base is None:
         return None
     return stream.duration * stream.time_base
-
-
-def _unavailable(uri: str, what: str) -> MixError:
-    return MixError(MixFailure.SONG_UNAVAILABLE, f"song {uri} {what}")
 
 
 def _invalid(path: Path, what: str) -> MixError:

@@ -4,7 +4,7 @@ import logging
 
 import typer
 
-from stream_app.cli import doctor, kafka, render, requests, roles, sql
+from stream_app.cli import doctor, kafka, render, requests, revise, roles, sql
 
 app = typer.Typer(
     name="clipfold",
@@ -19,6 +19,7 @@ for command in (
     requests.submit,
     requests.watch,
     requests.cancel,
+    revise.revise,
     requests.mixes,
     requests.show,
     requests.events,

@@ -16,6 +16,7 @@ from aiokafka.errors import KafkaError
 from stream_app.cli.connection import with_kafka
 from stream_app.cli.exits import Exit, exit_codes
 from stream_app.cli.output import AsJson, print_json
+from stream_app.cutting.sandbox import trouble_with, with_bubblewrap
 from stream_app.domain.errors import ClipfoldError
 from stream_app.kafka.topology import find_mismatches
 from stream_app.role_lock import is_running
@@ -54,6 +55,7 @@ def _examine(settings: Settings) -> Iterator[Finding]:
     yield Finding("Python", fine=True, found=sys.version.split()[0])
     yield _encoder()
     yield _ffmpeg()
+    yield _sandbox(settings)
     yield _artifacts(settings.artifacts_dir)
     yield from (_media_root(root) for root in settings.media_roots)
     yield _placeholder(settings)
@@ -72,6 +74,16 @@ def _ffmpeg() -> Finding:
         return Finding(
             "ffmpeg", fine=False, found=str(error), mend="pip install --force-reinstall imageio-ffmpeg"
         )
+
+
+def _sandbox(settings: Settings) -> Finding:
+    if settings.sandbox == "off":
+        return Finding("sandbox", fine=True, found="RENDER_SANDBOX=off: cutters have resource limits only")
+    trouble = trouble_with(with_bubblewrap(settings))
+    if trouble is None:
+        return Finding("sandbox", fine=True, found="bubblewrap, without network, around the cutters")
+    found = f"cutters have resource limits only, for {trouble}"
+    return Finding("sandbox", settings.sandbox != "strict", found, "or set RENDER_SANDBOX=auto")
 
 
 def _artifacts(folder: Path) -> Finding:

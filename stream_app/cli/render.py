@@ -50,32 +50,32 @@ def render(request: Request, out: Out = None, *, as_json: AsJson = False) -> Non
 async def _render(stack: Stack, file: RequestFile) -> MixEnd:
     settings = stack.settings
     await create_topics(settings)
-    asked = await _ask_once(settings, file)
+    asked, revision = await _ask_once(settings, file)
     with showing_progress(file.mix_id, stack.metrics_url) as show:
 
         def watch(progress: Progress) -> None:
             stack.check()
             show(progress)
 
-        _, end = await follow_to_end(settings, file.mix_id, on_progress=watch, asked=asked)
+        _, end = await follow_to_end(settings, file.mix_id, revision=revision, on_progress=watch, asked=asked)
     await _until_in_snapshot(stack, file.mix_id)
     return end
 
 
-async def _ask_once(settings: Settings, file: RequestFile) -> str | None:
-    """Submit the request unless the log has it already; returns where it stands, if it was sent.
+async def _ask_once(settings: Settings, file: RequestFile) -> tuple[str | None, int]:
+    """Submit the request unless the log has it already; where it stands, if it was sent, and its revision.
 
     Raises:
         UsageError: the log has a mix of that id with other content.
     """
     known = (await read_mix(settings, file.mix_id)).accepted
     if known is None:
-        return str(await submit_request(settings, file.mix_id, file.value))
-    if known.revision == 1 and known.content_digest != file.digest:
+        return str(await submit_request(settings, file.mix_id, file.value)), 1
+    if known.content_digest != file.digest:
         raise UsageError(
             f"a mix {file.mix_id} with other content was accepted before; give this one another mix_id"
         )
-    return None
+    return None, known.revision
 
 
 async def _until_in_snapshot(stack: Stack, mix_id: str) -> None:

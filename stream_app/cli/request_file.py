@@ -1,7 +1,8 @@
-"""A mix request in a file: read, checked and named before anything is started for it."""
+"""A mix request or a change of one in a file: read, checked and named before anything is started for it."""
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from pydantic_core import to_json
 
@@ -10,7 +11,7 @@ from stream_app.domain.plan import content_digest
 from stream_app.domain.validate import validate_request
 from topics.codec import read_object
 from topics.events import FieldError
-from topics.requests import MixRequest
+from topics.requests import MixRequest, MixRevise
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,12 +46,7 @@ def read_request(path: Path, mix_id: str | None = None) -> RequestFile:
         UsageError: the file cannot be read, is no JSON object, or is no mix request.
         RejectedError: it is one, with errors.
     """
-    try:
-        body = read_object(path.read_bytes())
-    except OSError as error:
-        raise UsageError(f"{path} cannot be read: {error.strerror}") from error
-    if not isinstance(body, dict):
-        raise UsageError(f"{path} holds no request: {body}")
+    body = _object_in(path)
     if mix_id is not None:
         body["mix_id"] = mix_id
     command = validate_request(body)
@@ -61,3 +57,31 @@ def read_request(path: Path, mix_id: str | None = None) -> RequestFile:
     digest = content_digest(command)
     named = command.mix_id or f"mix-{digest[:32]}"
     return RequestFile(named, digest, to_json({**body, "mix_id": named}))
+
+
+def read_change(path: Path, mix_id: str) -> MixRevise:
+    """Read and check a change of the mix `mix_id`, which the file need not name, nor its own type.
+
+    Raises:
+        UsageError: the file cannot be read, is no JSON object, or is about something else.
+        RejectedError: it is a change, with errors.
+    """
+    body = _object_in(path)
+    if body.get("mix_id", mix_id) != mix_id:
+        raise UsageError(f"{path} is a change of {body['mix_id']}, not of {mix_id}")
+    command = validate_request({"type": "mix-revise", **body, "mix_id": mix_id})
+    if isinstance(command, tuple):
+        raise RejectedError(command)
+    if not isinstance(command, MixRevise):
+        raise UsageError(f"{path} is a {command.type}, not a mix-revise")
+    return command
+
+
+def _object_in(path: Path) -> dict[str, Any]:
+    try:
+        body = read_object(path.read_bytes())
+    except OSError as error:
+        raise UsageError(f"{path} cannot be read: {error.strerror}") from error
+    if not isinstance(body, dict):
+        raise UsageError(f"{path} holds no request: {body}")
+    return body

@@ -45,17 +45,27 @@ def watch(mix: MixId, *, as_json: AsJson = False) -> None:
     """Follow a mix to its end; exit 1 when that is not a video."""
     with exit_codes():
         settings = with_kafka(Settings())
-        with showing_progress(_checked(mix), None) as show:
-            state, end = asyncio.run(follow_to_end(settings, mix, on_progress=show))
-        _print_mix(mix, state, as_json=as_json)
-        if not isinstance(end, MixRendered):
-            raise typer.Exit(Exit.FAILED)
+        known = asyncio.run(read_mix(settings, checked(mix))).accepted
+        watch_to_end(settings, mix, revision=known.revision if known else 1, as_json=as_json)
+
+
+def watch_to_end(
+    settings: Settings, mix: str, *, revision: int, as_json: bool, asked: str | None = None
+) -> None:
+    """Follow a mix until that revision of it, or a newer one, has ended, and print what became of it."""
+    with showing_progress(mix, None) as show:
+        state, end = asyncio.run(
+            follow_to_end(settings, mix, revision=revision, on_progress=show, asked=asked)
+        )
+    _print_mix(mix, state, as_json=as_json)
+    if not isinstance(end, MixRendered):
+        raise typer.Exit(Exit.FAILED)
 
 
 def cancel(mix: MixId) -> None:
     """Ask to stop a mix."""
     with exit_codes():
-        value = encode(MixCancel(type="mix-cancel", mix_id=_checked(mix)))
+        value = encode(MixCancel(type="mix-cancel", mix_id=checked(mix)))
         ref = asyncio.run(submit_request(with_kafka(Settings()), mix, value))
         note(f"asked to cancel {mix} ({ref})")
 
@@ -63,7 +73,7 @@ def cancel(mix: MixId) -> None:
 def show(mix: MixId, *, as_json: AsJson = False) -> None:
     """Say what the log knows of a mix: status, figures, and why lines show a placeholder."""
     with exit_codes():
-        state = asyncio.run(read_mix(with_kafka(Settings()), _checked(mix)))
+        state = asyncio.run(read_mix(with_kafka(Settings()), checked(mix)))
         if state.accepted is None:
             raise UsageError(f"no mix {mix} was ever accepted; `clipfold events {mix}` shows rejections")
         _print_mix(mix, state, as_json=as_json)
@@ -84,7 +94,7 @@ def mixes(*, limit: Annotated[int, typer.Option(min=1, max=10_000)] = 20, as_jso
 def events(mix: MixId, *, as_json: AsJson = False) -> None:
     """Print every event of a mix in log order; with --json each as it stands in Kafka, one a line."""
     with exit_codes():
-        asyncio.run(_print_events(with_kafka(Settings()), _checked(mix), as_json=as_json))
+        asyncio.run(_print_events(with_kafka(Settings()), checked(mix), as_json=as_json))
 
 
 async def _print_events(settings: Settings, mix: str, *, as_json: bool) -> None:
@@ -96,7 +106,12 @@ async def _print_events(settings: Settings, mix: str, *, as_json: bool) -> None:
             print(text if as_json else f"{record.ref}  {record.header('ce_type') or '-'}  {text}")
 
 
-def _checked(mix: str) -> str:
+def checked(mix: str) -> str:
+    """The mix_id that was typed.
+
+    Raises:
+        UsageError: it cannot be one.
+    """
     if not is_mix_id(mix):
         raise UsageError(f"{mix!r} is no mix_id: those have 1-64 of a-z, 0-9 and -")
     return mix

@@ -44,10 +44,11 @@ async def follow_to_end(
     settings: Settings,
     mix_id: str,
     *,
+    revision: int,
     on_progress: Callable[[Progress], None],
     asked: str | None = None,
 ) -> tuple[Mix, MixEnd]:
-    """Follow a mix until it ends.
+    """Follow a mix until `revision` of it, or a newer one, has ended.
 
     `on_progress` is called on every change, and at least a few times a second so that it may look at other
     things; what it raises ends the following. `asked` is where our own request stands in Kafka.
@@ -64,7 +65,7 @@ async def follow_to_end(
                 raise RejectedError(event.errors)
             if isinstance(event, MixEvent):
                 mix.apply(event)
-            if mix.end is not None:
+            if mix.end is not None and mix.accepted is not None and mix.accepted.revision >= revision:
                 return mix, mix.end
             on_progress(_progress(mix, time.monotonic() - started))
     raise ClipfoldError(f"the log of {mix_id} cannot be followed any more")

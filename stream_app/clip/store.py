@@ -11,15 +11,23 @@ import json
 import os
 import secrets
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from itertools import accumulate
 from pathlib import Path
 
 from stream_app.domain.errors import OwnFaultError
 
 STALE_AFTER_S = 3600
 """Temporary files of a living process are younger: no clip may take an hour (`clip_timeout_ms` ends it)."""
+
+COPY_PREFIX = "rebased-"
+"""Begins the names of copies of sources on a straight clock; `cutting.rebase` makes them."""
+
+COPIES_BYTES = 2 * 2**30
+COPY_IN_USE_S = 300
+"""An attempt takes two minutes at most by default (`clip_timeout_ms`)."""
 
 _CHUNK = 1 << 20
 
@@ -38,13 +46,16 @@ class ClipStore:
 
     Args:
         root: the folder `clips`; made when it is not there.
+        owner: begins the names of our temporary files: the id of a process that they are of no use without,
+            and perhaps more after a hyphen. Ours, when none is given.
 
     Raises:
         OwnFaultError: from every method, when our disk is full or not ours to write.
     """
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, owner: str | None = None) -> None:
         self.root = root
+        self._owner = owner or str(os.getpid())
         self._recipes = root / "recipes"
         self._temporary = root / ".tmp"
         with _own_disk(root):
@@ -52,8 +63,8 @@ class ClipStore:
             self._temporary.mkdir(exist_ok=True)
 
     def temporary(self, suffix: str = ".mp4") -> Path:
-        """A fresh name to make a file under; it carries our pid, so that others know whose it is."""
-        return self._temporary / f"{os.getpid()}-{secrets.token_hex(8)}{suffix}"
+        """A fresh name to make a file under; it begins with our owner, so that others know whose it is."""
+        return self._temporary / f"{self._owner}-{secrets.token_hex(8)}{suffix}"
 
     def put(self, made: Path) -> StoredClip:
         """Move a finished file into the store; the same content twice is one clip."""
@@ -90,22 +101,38 @@ class ClipStore:
     def sweep(self) -> int:
         """Remove temporary files of processes that are gone, or that are stale; how many were removed.
 
+        Of the copies of sources that cutters keep for one another, those used last stay, `COPIES_BYTES` of them.
         Pids are reused and may be of another machine on a shared disk, so a file is only taken when it is
         stale, or when its pid is of no process here and it has not been written to for a minute.
         """
-        removed = 0
         with _own_disk(self._temporary):
-            for path in self._temporary.iterdir():
-                if _is_stale(path):
-                    path.unlink(missing_ok=True)
-                    removed += 1
-        return removed
-
-    def discard_of(self, pid: int) -> None:
-        """Remove the temporary files of a process that was seen to end."""
-        with _own_disk(self._temporary):
-            for path in self._temporary.glob(f"{pid}-*"):
+            unwanted = [path for path in self._temporary.iterdir() if _is_stale(path)]
+            unwanted += _surplus(self._temporary.glob(f"{COPY_PREFIX}*"))
+            for path in unwanted:
                 path.unlink(missing_ok=True)
+        return len(set(unwanted))
+
+    def discard_of(self, owner: str) -> None:
+        """Remove the temporary files of an owner that was seen to end."""
+        with _own_disk(self._temporary):
+            for path in self._temporary.glob(f"{owner}-*"):
+                path.unlink(missing_ok=True)
+
+
+def _surplus(copies: Iterable[Path]) -> list[Path]:
+    """The copies beyond `COPIES_BYTES`, but none that was used in the last minutes and may still be."""
+    facts = []
+    for path in copies:
+        with suppress(FileNotFoundError):
+            facts.append((path.stat(), path))
+    facts.sort(key=lambda fact: -fact[0].st_mtime)
+    sums = accumulate(stat.st_size for stat, _ in facts)
+    idle_since = time.time() - COPY_IN_USE_S
+    return [
+        path
+        for (stat, path), total in zip(facts, sums, strict=True)
+        if total > COPIES_BYTES and stat.st_mtime < idle_since
+    ]
 
 
 def _is_stale(path: Path) -> bool:

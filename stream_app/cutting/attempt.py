@@ -1,21 +1,26 @@
 """One attempt: from the slot it takes to the event, acknowledged by Kafka, that says how it ended."""
 
+import asyncio
 from collections.abc import Callable
 from pathlib import Path
 
 from stream_app.clock import Clock
 from stream_app.cutting.facts import Attempt, placeholder_inserted
-from stream_app.cutting.orders import CutOrder, CutResult, PlaceholderOrder
+from stream_app.cutting.lyrics.task import overlay_of, warn_of_undrawn
+from stream_app.cutting.orders import ABSENT, CutOrder, CutResult, PlaceholderOrder
+from stream_app.cutting.outage import Outage
 from stream_app.cutting.pool import CutterPool
-from stream_app.domain.attempts import next_task
+from stream_app.domain.attempts import is_overdue, next_task
 from stream_app.domain.config import ConfigInForce
 from stream_app.domain.errors import OwnFaultError, SourceError
 from stream_app.kafka.writer import Writer
 from stream_app.settings import Settings
 from stream_app.sources.local import resolve_local
-from stream_app.sources.source_file import SourceFile
+from stream_app.sources.source_file import Need, SourceFile
+from stream_app.sources.sources import Sources
 from stream_app.telemetry import metrics
 from stream_app.telemetry.log import get_logger
+from topics.events import MixEvent
 from topics.ids import RecordRef, derived_id
 from topics.reasons import FallbackReason
 from topics.requests import Candidate
@@ -40,6 +45,7 @@ class AttemptRunner:
         self,
         settings: Settings,
         writer: Writer,
+        sources: Sources,
         pool: CutterPool,
         *,
         config: Callable[[], ConfigInForce],
@@ -48,47 +54,69 @@ class AttemptRunner:
     ) -> None:
         self._roots = settings.media_roots
         self._writer = writer
+        self._sources = sources
         self._pool = pool
         self._config = config
         self._clock = clock
         self._worker = worker
+        self._outage = Outage()
 
     async def run(self, task: ClipTask, ref: RecordRef, slot: int) -> None:
-        """Try the task's candidate; when nothing is left to try, make the placeholder.
+        """Try the task's candidate; when there is nothing to try, or no time, make the placeholder.
 
-        Returns when all that follows from the attempt is acknowledged.
+        The mix's deadline ends the attempt, never the placeholder's own work. Returns when all that follows
+        from the attempt is acknowledged.
 
         Raises:
             OwnFaultError: a fault of our own side; the task is to be tried again later, unchanged.
         """
         config = self._config()
         if task.candidate is None:
-            await self._insert_placeholder(task, ref, task.attempts, config)
+            await self._insert_placeholder(task, ref, FallbackReason.NO_CANDIDATES, task.attempts, config)
+            return
+        if is_overdue(task, self._clock()):
+            await self._insert_placeholder(task, ref, FallbackReason.DEADLINE_EXCEEDED, task.attempts, config)
             return
         attempt = Attempt(task, task.candidate, ref, slot, config, self._worker, self._clock())
         log.info("twelvelabs.video_clip", **_about(attempt))
         try:
             with metrics.CLIP_INFLIGHT.labels(self._worker).track_inprogress():
-                clip = await self._cut(task, task.candidate, config)
+                clip = await self._cut_in_time(task, task.candidate, config)
+        except OwnFaultError:
+            await self._sources.make_room()
+            raise
         except SourceError as error:
             await self._report_failure(attempt, error)
         else:
             await self._report_success(attempt, clip)
 
+    async def _cut_in_time(self, task: ClipTask, candidate: Candidate, config: ConfigInForce) -> CutResult:
+        deadline_ms = task.deadline_at_ms
+        left_s = None if deadline_ms is None else (deadline_ms - self._clock()) / 1000
+        try:
+            async with asyncio.timeout(left_s) as limit:
+                return await self._cut(task, candidate, config)
+        except TimeoutError as error:
+            if not limit.expired():
+                raise
+            message = "the mix's time was up before this attempt had ended"
+            raise SourceError(FallbackReason.DEADLINE_EXCEEDED, message, stage="cut") from error
+
     async def _cut(self, task: ClipTask, candidate: Candidate, config: ConfigInForce) -> CutResult:
-        order = CutOrder(
-            source=SourceFile(resolve_local(candidate.uri, self._roots)),
-            start_ms=candidate.start_ms,
-            frames=task.frames,
-            extend_frames=task.extend_frames,
-            profile=task.profile,
-            clip_timeout_ms=config.config.clip_timeout_ms,
-        )
-        return await self._pool.run(order)
+        need = Need(candidate.start_ms, task.frames, task.extend_frames, task.profile.rate)
+        try:
+            async with self._sources.obtain(candidate.uri, need) as source:
+                return await self._pool.run(_order(task, candidate, source, config))
+        except SourceError as error:
+            if error.stage != ABSENT:
+                raise
+        # The index had promised that fewer bytes would do.
+        async with self._sources.obtain_whole(candidate.uri) as source:
+            return await self._pool.run(_order(task, candidate, source, config))
 
     async def _report_success(self, attempt: Attempt, clip: CutResult) -> None:
         event = attempt.completed(clip, self._clock())
-        await self._writer.send_event(event)
+        await self._send(event)
         duration_ms = event.finished_at_ms - event.started_at_ms
         metrics.CLIP_DURATION_MS.observe(duration_ms)
         metrics.CLIPS_RECALLED.inc(clip.recalled)
@@ -104,10 +132,11 @@ class AttemptRunner:
             method=event.method,
             recalled=clip.recalled,
         )
+        warn_of_undrawn(attempt.task, clip)
 
     async def _report_failure(self, attempt: Attempt, error: SourceError) -> None:
         event = attempt.failed(error, self._clock())
-        await self._writer.send_event(event)
+        await self._send(event)
         metrics.CLIP_FAILURES.labels(error.reason).inc()
         name = "retrieve_exception" if error.reason in RETRIEVAL_REASONS else "cut_exception"
         log.warning(
@@ -121,24 +150,30 @@ class AttemptRunner:
 
     async def _follow_up(self, attempt: Attempt, error: SourceError) -> None:
         task, failure = attempt.task, attempt.as_past(error)
-        following = next_task(
-            task, failure, retryable=error.retryable, config=attempt.config.config, now_ms=self._clock()
-        )
-        if following is None:
-            await self._insert_placeholder(task, attempt.ref, (*task.attempts, failure), attempt.config)
+        following = next_task(task, failure, error, config=attempt.config.config, now_ms=self._clock())
+        if isinstance(following, FallbackReason):
+            attempts = (*task.attempts, failure)
+            await self._insert_placeholder(task, attempt.ref, following, attempts, attempt.config)
             return
         identity = derived_id("clip-task", task.clip_task_id, following.candidate_index, following.attempt)
         sent = {"event_id": identity, "caused_by": str(attempt.ref), "at_ms": self._clock()}
-        await self._writer.send_tasks((following.model_copy(update=sent),))
+        with self._outage.noticed():
+            await self._writer.send_tasks((following.model_copy(update=sent),))
 
     async def _insert_placeholder(
-        self, task: ClipTask, ref: RecordRef, attempts: tuple[PastAttempt, ...], config: ConfigInForce
+        self,
+        task: ClipTask,
+        ref: RecordRef,
+        reason: FallbackReason,
+        attempts: tuple[PastAttempt, ...],
+        config: ConfigInForce,
     ) -> None:
         order = PlaceholderOrder(
             asset=self._placeholder_asset(config),
             frames=task.frames + task.extend_frames,
             profile=task.profile,
             clip_timeout_ms=config.config.clip_timeout_ms,
+            overlay=overlay_of(task),
         )
         try:
             clip = await self._pool.run(order)
@@ -147,6 +182,7 @@ class AttemptRunner:
             raise OwnFaultError(f"the placeholder could not be made: {error}") from error
         event = placeholder_inserted(
             task,
+            reason,
             attempts,
             clip,
             ref,
@@ -154,7 +190,7 @@ class AttemptRunner:
             config_version=config.version,
             now_ms=self._clock(),
         )
-        await self._writer.send_event(event)
+        await self._send(event)
         metrics.CLIP_PLACEHOLDERS.labels(event.fallback_reason).inc()
         log.info(
             "render_worker.placeholder_inserted",
@@ -166,6 +202,11 @@ class AttemptRunner:
             attempts=len(attempts),
             config_version=config.version,
         )
+        warn_of_undrawn(task, clip)
+
+    async def _send(self, event: MixEvent) -> None:
+        with self._outage.noticed():
+            await self._writer.send_event(event)
 
     def _placeholder_asset(self, config: ConfigInForce) -> Path | None:
         """The asset that the config names; plain black stands in for one that is not there."""
@@ -175,6 +216,18 @@ class AttemptRunner:
         except SourceError as error:
             log.warning("render_worker.placeholder_asset_unusable", path=path, error=str(error))
             return None
+
+
+def _order(task: ClipTask, candidate: Candidate, source: SourceFile, config: ConfigInForce) -> CutOrder:
+    return CutOrder(
+        source=source,
+        start_ms=candidate.start_ms,
+        frames=task.frames,
+        extend_frames=task.extend_frames,
+        profile=task.profile,
+        clip_timeout_ms=config.config.clip_timeout_ms,
+        overlay=overlay_of(task),
+    )
 
 
 def _about(attempt: Attempt) -> dict[str, object]:

@@ -1,15 +1,17 @@
-"""A cutting process, `python -m stream_app.cutting.child STORE PARENT_PID`: orders in, answers out."""
+"""A cutting process, `python -m stream_app.cutting.child TERMS`: orders in, answers out."""
 
 import os
 import signal
 import sys
-from pathlib import Path
 
 from stream_app.child_process import die_with_parent
 from stream_app.clip.store import ClipStore
 from stream_app.cutting.death import watch_parent
+from stream_app.cutting.index import limit_pixels
+from stream_app.cutting.limits import allow, hold_limits
 from stream_app.cutting.messages import READY, Answer, Done, Failed, answer_line, read_order
 from stream_app.cutting.orders import Order
+from stream_app.cutting.terms import Terms
 from stream_app.cutting.work import perform
 from stream_app.domain.errors import OwnFaultError, SourceError
 from topics.reasons import FallbackReason
@@ -17,9 +19,12 @@ from topics.reasons import FallbackReason
 
 def main() -> None:
     """Perform orders until the parent closes the pipe or ends."""
-    store_root, parent = sys.argv[1:]
-    die_with_parent(int(parent))
-    watch_parent(int(parent))
+    terms = Terms.of_argument(sys.argv[1])
+    if terms.parent is not None:
+        die_with_parent(terms.parent)
+        watch_parent(terms.parent)
+    hold_limits()
+    limit_pixels(terms.max_pixels)
     # Ctrl-C goes to the whole terminal: the parent decides what becomes of this job.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     # Answers go over the pipe alone; what a library prints goes to the log.
@@ -27,12 +32,13 @@ def main() -> None:
     os.dup2(2, 1)
     answers.write(READY)
     for line in sys.stdin.buffer:
-        answers.write(answer_line(_answer(read_order(line), Path(store_root))))
+        answers.write(answer_line(_answer(read_order(line), terms)))
 
 
-def _answer(order: Order, store_root: Path) -> Answer:
+def _answer(order: Order, terms: Terms) -> Answer:
+    allow(order, terms.max_pixels)
     try:
-        return Done(perform(order, ClipStore(store_root)))
+        return Done(perform(order, ClipStore(terms.store, terms.owner), terms.isolation))
     except (SourceError, OwnFaultError) as error:
         return Failed.of(error)
     except MemoryError:

@@ -1,7 +1,8 @@
 """Cuts a clip: index, choose, decode, paint, encode."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import groupby
+from itertools import groupby, repeat
 from pathlib import Path
 
 import av
@@ -10,6 +11,7 @@ from stream_app.clip.encoding import ClipWriter, black_picture
 from stream_app.cutting.decode import AbsentBytesError, decode_wanted
 from stream_app.cutting.frame_choice import choose_frames
 from stream_app.cutting.index import FileIdentity, SourceIndex
+from stream_app.cutting.lyrics.overlay import Lettering
 from stream_app.cutting.orders import CutOrder
 from stream_app.cutting.picture import Painter
 from stream_app.cutting.rebase import index_to_cut
@@ -30,6 +32,7 @@ class Cut:
             without one.
         last_source_ms: of the last one.
         method: `pyav-exact`, or `pyav-exact-rebased` when a copy on a straight clock was cut.
+        undrawn: characters of the overlay that no font here has.
     """
 
     frames: int
@@ -37,6 +40,7 @@ class Cut:
     first_source_ms: int | None
     last_source_ms: int | None
     method: str
+    undrawn: str = ""
 
 
 def cut_clip(order: CutOrder, out: Path) -> Cut:
@@ -45,10 +49,10 @@ def cut_clip(order: CutOrder, out: Path) -> Cut:
     Raises:
         SourceError: `source_missing`, `source_invalid`, `source_too_short` or `cut_failed`; `out` is then
             not there.
-        OwnFaultError: our disk is full.
+        OwnFaultError: our disk is full, or there is nothing to draw the overlay with.
     """
     before = FileIdentity.of(order.source)
-    index = index_to_cut(order.source, out.parent, order.clip_timeout_ms / 1000)
+    index = index_to_cut(order.source, out, order.clip_timeout_ms / 1000)
     cut = _cut(order, index, out)
     if FileIdentity.of(order.source) != before:
         out.unlink(missing_ok=True)
@@ -61,10 +65,12 @@ def _cut(order: CutOrder, index: SourceIndex, out: Path) -> Cut:
     choice = choose_frames(index.clock, order.start_ms, order.frames, order.extend_frames, rate)
     showings = {pts: len(list(same)) for pts, same in groupby(choice.pts)}
     shown: list[int] = []
+    lettering = Lettering(order.overlay, order.profile, out)
     with ClipWriter(out, order.profile) as writer:
         try:
-            _show(index, showings, order, writer, shown)
-        except AbsentBytesError:
+            for picture in _pictures(index, showings, order, shown):
+                writer.add(lettering.over(picture, writer.frames))
+        except (AbsentBytesError, MemoryError):
             raise
         except (SourceError, av.FFmpegError) as error:
             # An extension takes what there is; the line's own frames are all or nothing.
@@ -81,18 +87,19 @@ def _cut(order: CutOrder, index: SourceIndex, out: Path) -> Cut:
         first_source_ms=index.clock.ms(shown[0]),
         last_source_ms=index.clock.ms(shown[-1]),
         method=METHOD if index.path == index.origin else METHOD_REBASED,
+        undrawn=lettering.undrawn,
     )
 
 
-def _show(
-    index: SourceIndex, showings: dict[int, int], order: CutOrder, writer: ClipWriter, shown: list[int]
-) -> None:
+def _pictures(
+    index: SourceIndex, showings: dict[int, int], order: CutOrder, shown: list[int]
+) -> Iterator[av.VideoFrame]:
+    """Yield the picture of each frame in turn, and note in `shown` which source frames they are."""
     painter = Painter(order.profile, index.sample_aspect_ratio)
     for source in decode_wanted(index, list(showings)):
         picture = painter.paint(source.frame)
         shown.append(source.pts)
-        for _ in range(showings[source.pts]):
-            writer.add(picture)
+        yield from repeat(picture, showings[source.pts])
 
 
 def _failed(order: CutOrder, complaint: str) -> SourceError:

@@ -1,4 +1,7 @@
-"""A child notices the end of its parent on any system, also where the kernel does not kill it for us."""
+"""A child notices the end of its parent on any system, also where the kernel does not kill it for us.
+
+Not inside a sandbox, where the parent cannot be seen: there bubblewrap ends with it, and all inside at once.
+"""
 
 import os
 import threading

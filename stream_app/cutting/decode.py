@@ -12,8 +12,10 @@ import av
 from av.container import InputContainer
 from av.video.stream import VideoStream
 
+from stream_app.cutting.damage import TRUSTING_DECODERS, ZEROS
 from stream_app.cutting.deinterlace import SourceFrame, deinterlaced
-from stream_app.cutting.index import SourceIndex, open_source
+from stream_app.cutting.index import SourceIndex, open_source, packets_of
+from stream_app.cutting.orders import ABSENT
 from stream_app.domain.errors import SourceError
 from topics.reasons import FallbackReason
 
@@ -26,10 +28,6 @@ SKIPPING_CODECS = frozenset({"h264", "mpeg2video"})
 
 HEVC's may be referred to by higher layers, and dav1d loses its way.
 """
-
-
-ABSENT = "absent"
-"""The stage of an `AbsentBytesError`: what is left of it when it crosses from process to process."""
 
 
 class _UnusableError(Exception):
@@ -106,7 +104,7 @@ class _Run:
         # The decoder then says what it would otherwise paint over.
         context.options = {"err_detect": "explode"}
         whole = context.name not in SKIPPING_CODECS
-        for packet in self._container.demux(self._stream):
+        for packet in packets_of(self._container, self._stream):
             self._note_keyframe(packet.pts, is_keyframe=packet.is_keyframe)
             # A deinterlacer needs a frame's neighbours; otherwise what no other frame needs may be left out.
             self._check_presence(packet)
@@ -137,6 +135,9 @@ class _Run:
             self._key = pts if self._key is None else max(self._key, pts)
 
     def _decode(self, packet: "av.Packet[VideoStream]") -> Iterator[av.VideoFrame]:
+        if self._stream.codec_context.name in TRUSTING_DECODERS and ZEROS in bytes(packet):
+            self._note_damage(packet.pts)
+            return
         try:
             frames = packet.decode()
         except av.error.EOFError:

@@ -4,11 +4,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from stream_app.cutting.orders import CutResult
-from stream_app.domain.attempts import fallback_reason
 from stream_app.domain.config import ConfigInForce
 from stream_app.domain.errors import SourceError
 from topics.events import ClipAttemptFailed, ClipCompleted, ClipPlaceholder
 from topics.ids import RecordRef, derived_id
+from topics.reasons import FallbackReason
 from topics.requests import Candidate
 from topics.tasks import ClipTask, PastAttempt
 
@@ -37,6 +37,7 @@ class Attempt:
             last_source_ms=clip.last_source_ms,
             method=clip.method,
             isolation=clip.isolation,
+            undrawn=clip.undrawn,
         )
 
     def failed(self, error: SourceError, now_ms: int) -> ClipAttemptFailed:
@@ -73,6 +74,7 @@ class Attempt:
 
 def placeholder_inserted(
     task: ClipTask,
+    reason: FallbackReason,
     attempts: tuple[PastAttempt, ...],
     clip: CutResult,
     ref: RecordRef,
@@ -81,15 +83,16 @@ def placeholder_inserted(
     config_version: int,
     now_ms: int,
 ) -> ClipPlaceholder:
-    """The line shows a placeholder, because of these attempts or because there was nothing to try."""
+    """The line shows a placeholder, for `reason` and after these attempts."""
     return ClipPlaceholder(
         **clip_facts(task, ref, worker, config_version, now_ms),
         event_id=derived_id("clip-placeholder", task.clip_task_id),
-        fallback_reason=fallback_reason(attempts),
+        fallback_reason=reason,
         attempts=attempts,
         uri=clip.path.resolve().as_uri(),
         sha256=clip.sha256,
         frames=clip.frames,
+        undrawn=clip.undrawn,
     )
 
 

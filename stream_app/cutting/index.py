@@ -9,13 +9,21 @@ from fractions import Fraction
 from functools import lru_cache
 from itertools import pairwise
 from pathlib import Path
+from typing import cast
 
 import av
 from av.container import InputContainer
 from av.stream import Discard, Disposition
 from av.video.stream import VideoStream
 
-from stream_app.cutting.damage import Damage, ReadPacket, complaints
+from stream_app.cutting.damage import (
+    SILENT_FORMATS,
+    Complaint,
+    Damage,
+    ReadPacket,
+    complaints,
+    holes,
+)
 from stream_app.cutting.frame_choice import SourceClock
 from stream_app.domain.errors import SourceError
 from stream_app.sources.source_file import ByteSpan, SourceFile
@@ -24,8 +32,10 @@ from topics.reasons import FallbackReason
 FORMATS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,mpegts,mpeg,avi,flv,asf,ogg,nut"
 """Demuxers that read one file. A playlist (hls, dash, concat) would open others; a picture is no video."""
 
-MAX_PIXELS = 8192 * 4352
-"""Per frame: a header of a few bytes can ask a decoder for gigabytes."""
+INDEXED_FORMATS = frozenset({"mov,mp4,m4a,3gp,3g2,mj2"})
+"""Whose clocks begin where their index says, and not at the first packet that is found."""
+
+_limits = {"pixels": 8192 * 4352}
 
 MAX_FRAMES = 2_000_000
 """About 9 hours at 60 fps: an index of 16 MB, and some 200 MB while it is made."""
@@ -84,6 +94,14 @@ class SourceIndex:
     present: tuple[ByteSpan, ...] | None = None
 
 
+def limit_pixels(max_pixels: int) -> None:
+    """Refuse sources with larger frames in this process from now on; call it before anything is indexed.
+
+    A header of a few bytes can ask a decoder for gigabytes.
+    """
+    _limits["pixels"] = max_pixels
+
+
 @contextmanager
 def open_source(path: Path, *, parse: bool = True) -> Iterator[InputContainer]:
     """Open a local file as one of `FORMATS`, whatever its name says.
@@ -129,12 +147,14 @@ def index_source(file: SourceFile, breaks: tuple[int, ...] = ()) -> SourceIndex:
 @lru_cache(maxsize=16)
 def _index(identity: FileIdentity, breaks: tuple[int, ...]) -> SourceIndex:
     path = identity.path
-    with open_source(path) as container:
+    with complaints() as said, open_source(path) as container:
         stream = video_stream(container, path)
         try:
-            reading = _read_through(container, stream, path)
+            reading = _read_through(container, stream, path, said)
         except (av.FFmpegError, OSError) as error:
             raise invalid(path, f"cannot be read to its end ({error})") from error
+        if 0 in reading.breaks and container.format.name not in INDEXED_FORMATS:
+            raise invalid(path, "is damaged at its start, so that nobody can tell when its clock begins")
         # AVI counts frames instead of telling times: one that is lost shifts all that follow.
         if container.format.name == "avi" and stream.frames not in (0, len(reading.packets)):
             raise invalid(path, f"has {len(reading.packets)} frames where its header says {stream.frames}")
@@ -161,10 +181,21 @@ def video_stream(container: InputContainer, path: Path) -> VideoStream:
         if not stream.disposition & still:
             if stream.codec_context is None:
                 raise invalid(path, "has video of a kind that cannot be decoded here")
-            if stream.codec_context.width * stream.codec_context.height > MAX_PIXELS:
-                raise invalid(path, f"has frames of more than {MAX_PIXELS} pixels")
+            if stream.codec_context.width * stream.codec_context.height > _limits["pixels"]:
+                raise invalid(path, f"has frames of more than {_limits['pixels']} pixels (RENDER_MAX_PIXELS)")
             return stream
     raise invalid(path, "has no video stream")
+
+
+def packets_of(container: InputContainer, stream: VideoStream) -> "Iterator[av.Packet[VideoStream]]":
+    """Yield the packets of `stream`, then an empty one."""
+    try:
+        yield from container.demux(stream)
+    except IndexError:
+        # PyAV trips at the end over streams that came up on the way, as damaged transport streams have them.
+        last = cast("av.Packet[VideoStream]", av.Packet())
+        last.stream = stream
+        yield last
 
 
 @dataclass
@@ -176,32 +207,41 @@ class _Reading:
     last_duration: int
 
 
-def _read_through(container: InputContainer, stream: VideoStream, path: Path) -> _Reading:
-    for other in container.streams:
-        if other.index != stream.index:
-            other.discard = Discard.all
+def _read_through(
+    container: InputContainer, stream: VideoStream, path: Path, said: list[Complaint]
+) -> _Reading:
+    _read_only(container, stream)
     packets: list[ReadPacket] = []
     breaks: list[int] = []
     last, last_duration = 0, 0
     demuxer = container.format.name
-    with complaints() as said:
-        for packet in container.demux(stream):
-            if any(who == demuxer for _, who, _ in said):
-                breaks.append(len(packets))
-            said.clear()
-            # The edit list hides these; the empty last packet only ends the stream.
-            if packet.is_discard or packet.size == 0:
-                continue
-            if packet.pts is None:
-                raise invalid(path, "has frames without a presentation time; remux it to mp4 or mkv")
-            if not packets or packet.pts >= last:
-                last, last_duration = packet.pts, packet.duration or 0
-            packets.append(ReadPacket(packet.pts, packet.is_keyframe))
-            if packet.is_corrupt:
-                breaks.append(len(packets))
-            if len(packets) > MAX_FRAMES:
-                raise invalid(path, f"has more than {MAX_FRAMES} frames")
+    for packet in packets_of(container, stream):
+        if any(who == demuxer for _, who, _ in said):
+            breaks.append(len(packets))
+        said.clear()
+        # The edit list hides these; the empty last packet only ends the stream.
+        if packet.is_discard or packet.size == 0:
+            continue
+        if packet.has_sidedata("encryption_info"):
+            raise invalid(path, "is encrypted")
+        if packet.pts is None:
+            raise invalid(path, "has frames without a presentation time; remux it to mp4 or mkv")
+        if not packets or packet.pts >= last:
+            last, last_duration = packet.pts, packet.duration or 0
+        packets.append(ReadPacket(packet.pts, packet.is_keyframe, packet.dts))
+        if packet.is_corrupt:
+            breaks.append(len(packets))
+        if len(packets) > MAX_FRAMES:
+            raise invalid(path, f"has more than {MAX_FRAMES} frames")
+    if demuxer in SILENT_FORMATS:
+        breaks += holes(packets)
     return _Reading(packets, breaks, last_duration)
+
+
+def _read_only(container: InputContainer, stream: VideoStream) -> None:
+    for other in container.streams:
+        if other.index != stream.index:
+            other.discard = Discard.all
 
 
 def _clock(reading: _Reading, stream: VideoStream, path: Path) -> SourceClock:

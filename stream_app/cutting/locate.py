@@ -1,14 +1,16 @@
 """Looks into a source without decoding: which of its bytes a cut reads, and when its video is shown."""
 
+import re
 from collections.abc import Iterable
 from typing import cast
 
+import av
 from av.video.stream import VideoStream
 
 from stream_app.cutting.damage import REORDER
 from stream_app.cutting.decode import LANDINGS_S, land
 from stream_app.cutting.frame_choice import choose_frames
-from stream_app.cutting.index import SourceIndex, index_source, open_source
+from stream_app.cutting.index import SourceIndex, index_source, open_source, packets_of, video_stream
 from stream_app.domain.errors import SourceError
 from stream_app.sources.source_file import ByteSpan, Need, SourceFile, Times
 from topics.reasons import FallbackReason
@@ -16,6 +18,14 @@ from topics.reasons import FallbackReason
 AFTERWARDS = REORDER + 2
 """Packets read beyond the last wanted frame: a decoder may hold so many back, and a deinterlacer looks at the
 next frame."""
+
+_PARAMETER_SETS = {
+    "h264": re.compile(rb"\x00\x00\x01[\x07\x27\x47\x67]"),
+    "hevc": re.compile(rb"\x00\x00\x01[\x42\x43]"),
+    "mpeg2video": re.compile(rb"\x00\x00\x01\xb3"),
+}
+"""What a transport stream's keyframes begin with: the sequence parameter set or header of the codec's
+standard (ITU-T H.264 7.3.1, H.265 7.3.1.2, H.262 6.2.2)."""
 
 NEAR_BYTES = 1 << 16
 """Spans that lie closer than this are asked for as one: a request costs more than 64 KiB do."""
@@ -54,7 +64,20 @@ def measure(file: SourceFile) -> Times:
         SourceError: `source_invalid` or `source_missing`.
     """
     clock = index_source(file).clock
-    return Times(clock.pts[0], clock.end, clock.time_base)
+    with open_source(file.path) as container:
+        stream = video_stream(container, file.path)
+        keys = (packet.pts for packet in packets_of(container, stream) if _starts_afresh(packet, stream))
+        first_key = min((pts for pts in keys if pts is not None), default=clock.end)
+    return Times(clock.pts[0], clock.end, clock.time_base, first_key)
+
+
+def _starts_afresh(packet: "av.Packet[VideoStream]", stream: VideoStream) -> bool:
+    if not packet.size or packet.is_discard or not packet.is_keyframe:
+        return False
+    is_transport_stream = stream.container.format.name == "mpegts"
+    parameter_set = _PARAMETER_SETS.get(stream.codec_context.name) if is_transport_stream else None
+    # Where these have not come by yet, the demuxer of transport streams takes every packet for a keyframe.
+    return parameter_set is None or parameter_set.search(bytes(packet)) is not None
 
 
 def _read_from(index: SourceIndex, wanted: list[int], landing_s: int | None) -> list[ByteSpan] | None:

@@ -7,8 +7,24 @@ from typing import Literal
 from stream_app.sources.source_file import ByteSpan, Need, SourceFile, Times
 from topics.profile import RenderProfile
 
+ABSENT = "absent"
+"""The stage of a failed cut that needs bytes of its source which were not fetched."""
+
 LOOK_TIMEOUT_MS = 60_000
 """Limit of a look into a source that decodes nothing: reading an hour of video through takes seconds."""
+
+
+@dataclass(frozen=True)
+class Overlay:
+    """Lyrics that are drawn into a clip.
+
+    Attributes:
+        text: the line's.
+        frames: how many frames show it, from the clip's first on: the line's own, not its extension.
+    """
+
+    text: str
+    frames: int
 
 
 @dataclass(frozen=True)
@@ -22,6 +38,7 @@ class CutOrder:
         extend_frames: frames after them; the source shows what it has, the rest is black.
         profile: of the mix.
         clip_timeout_ms: wall-clock limit of the whole job.
+        overlay: drawn over the pictures.
     """
 
     source: SourceFile
@@ -30,6 +47,7 @@ class CutOrder:
     extend_frames: int
     profile: RenderProfile
     clip_timeout_ms: int = 120_000
+    overlay: Overlay | None = None
     kind: Literal["cut"] = "cut"
 
 
@@ -42,12 +60,14 @@ class PlaceholderOrder:
         frames: of the line and its extension.
         profile: of the mix.
         clip_timeout_ms: wall-clock limit of the whole job.
+        overlay: drawn over the pictures.
     """
 
     asset: Path | None
     frames: int
     profile: RenderProfile
     clip_timeout_ms: int = 120_000
+    overlay: Overlay | None = None
     kind: Literal["placeholder"] = "placeholder"
 
 
@@ -91,6 +111,7 @@ class CutResult:
         isolation: what stands between the decoder and the rest of the system.
         duration_ms: how long the work took.
         recalled: whether the recipe had been made before, so that nothing was cut.
+        undrawn: characters of the overlay that are not in the picture, because no font here has them.
     """
 
     sha256: str
@@ -104,6 +125,7 @@ class CutResult:
     isolation: str
     duration_ms: int
     recalled: bool
+    undrawn: str = ""
 
 
 @dataclass(frozen=True)

@@ -1,15 +1,16 @@
 """The clip that stands in for a line that could not be cut: the placeholder asset, looped, or plain black."""
 
 from collections.abc import Iterator
-from itertools import groupby, repeat
+from itertools import groupby, islice, repeat
 from pathlib import Path
 
 import av
 
-from stream_app.clip.encoding import ClipWriter, make_black
+from stream_app.clip.encoding import ClipWriter, black_picture
 from stream_app.cutting.decode import decode_wanted
 from stream_app.cutting.frame_choice import choose_frames
 from stream_app.cutting.index import SourceIndex
+from stream_app.cutting.lyrics.overlay import Lettering
 from stream_app.cutting.picture import Painter
 from stream_app.cutting.rebase import index_to_cut
 from stream_app.domain.errors import SourceError
@@ -22,10 +23,13 @@ KEPT_PICTURES = 16
 """An asset of so few pictures is decoded once and held; a longer one is decoded again for each loop."""
 
 
-def make_placeholder(asset: Path | None, profile: RenderProfile, frames: int, out: Path) -> str:
+def make_placeholder(
+    asset: Path | None, profile: RenderProfile, frames: int, out: Path, lettering: Lettering | None = None
+) -> str:
     """Write a clip of `frames` frames to `out`: `asset` looped, in the profile's shape and rate.
 
     An asset that is missing or does not decode gives black: a placeholder never fails for its asset's sake.
+    The lyrics are drawn on either: they must not vanish because a source did.
 
     Returns:
         How it was made: `placeholder` or `black`.
@@ -35,23 +39,31 @@ def make_placeholder(asset: Path | None, profile: RenderProfile, frames: int, ou
     """
     if asset is not None:
         try:
-            _loop(asset, profile, frames, out)
+            _write(_loop(asset, profile, frames, out), profile, frames, out, lettering)
         except (SourceError, av.FFmpegError):
             out.unlink(missing_ok=True)
         else:
             return METHOD_ASSET
-    make_black(profile, frames, out)
+    _write(repeat(black_picture(profile)), profile, frames, out, lettering)
     return METHOD_BLACK
 
 
-def _loop(asset: Path, profile: RenderProfile, frames: int, out: Path) -> None:
-    index = index_to_cut(SourceFile(asset), out.parent, REBASE_TIMEOUT_S)
-    choice = choose_frames(index.clock, start_ms=0, own=1, extension=frames - 1, rate=profile.rate)
+def _write(
+    pictures: Iterator[av.VideoFrame],
+    profile: RenderProfile,
+    frames: int,
+    out: Path,
+    lettering: Lettering | None,
+) -> None:
     with ClipWriter(out, profile) as writer:
-        for picture in _pictures(index, choice.pts, profile):
-            writer.add(picture)
-            if writer.frames == frames:
-                return
+        for frame, picture in enumerate(islice(pictures, frames)):
+            writer.add(lettering.over(picture, frame) if lettering else picture)
+
+
+def _loop(asset: Path, profile: RenderProfile, frames: int, out: Path) -> Iterator[av.VideoFrame]:
+    index = index_to_cut(SourceFile(asset), out, REBASE_TIMEOUT_S)
+    choice = choose_frames(index.clock, start_ms=0, own=1, extension=frames - 1, rate=profile.rate)
+    return _pictures(index, choice.pts, profile)
 
 
 def _pictures(index: SourceIndex, loop: tuple[int, ...], profile: RenderProfile) -> Iterator[av.VideoFrame]:

@@ -9,12 +9,14 @@ import asyncio
 import contextlib
 import os
 import signal
-import sys
 from pathlib import Path
 from typing import Self, cast
+from weakref import WeakValueDictionary
 
 from stream_app.clip.store import ClipStore
+from stream_app.cutting.limits import how_it_ended
 from stream_app.cutting.messages import READY, Done, order_line, read_answer
+from stream_app.cutting.mounts import View
 from stream_app.cutting.orders import (
     ClipOrder,
     CutResult,
@@ -24,6 +26,8 @@ from stream_app.cutting.orders import (
     Order,
     Result,
 )
+from stream_app.cutting.sandbox import Sandbox
+from stream_app.cutting.terms import new_owner
 from stream_app.cutting.turns import Turns
 from stream_app.domain.errors import OwnFaultError, SourceError
 from stream_app.sources.source_file import ByteSpan, Need, SourceFile, Times
@@ -46,17 +50,20 @@ class CutterPool:
     Args:
         size: how many jobs run at once; more wait their turn in order.
         store_root: the folder `clips` that the processes store into.
+        sandbox: how they are started.
 
     Raises:
         OwnFaultError: the folder cannot be made.
     """
 
-    def __init__(self, size: int, store_root: Path) -> None:
+    def __init__(self, size: int, store_root: Path, sandbox: Sandbox) -> None:
+        self._sandbox = sandbox
         self._store = ClipStore(store_root)
         self._turns = Turns(size)
         self._idle: list[_Child] = []
         self._busy: set[_Child] = set()
         self._ending: set[asyncio.Task[None]] = set()
+        self._making: WeakValueDictionary[ClipOrder, asyncio.Lock] = WeakValueDictionary()
         self._closed = False
 
     async def run(self, order: ClipOrder) -> CutResult:
@@ -68,7 +75,9 @@ class CutterPool:
             SourceError: the source failed; or `cut_failed`, retryable, when the process overran or crashed.
             OwnFaultError: our disk is full, a process cannot be started, or the pool is closed.
         """
-        return cast("CutResult", await self._perform(order))
+        # The same recipe is never made twice: who comes second finds the clip in the store.
+        async with self._making.setdefault(order, asyncio.Lock()):
+            return cast("CutResult", await self._perform(order))
 
     async def locate(self, file: SourceFile, need: Need) -> tuple[ByteSpan, ...] | None:
         """Which bytes of `file` a cut reads; see `Prober`. Errors as those of `run`."""
@@ -122,13 +131,13 @@ class CutterPool:
     async def _take(self) -> "_Child":
         while self._idle:
             child = self._idle.pop()
-            if child.usable:
+            if child.usable and child.view == self._sandbox.view():
                 self._busy.add(child)
                 return child
             self._end(child)
         if self._closed:
             raise OwnFaultError("the cutting processes were stopped")
-        child = await _Child.start(self._store.root)
+        child = await _Child.start(self._store.root, self._sandbox)
         self._busy.add(child)
         return child
 
@@ -146,9 +155,11 @@ class CutterPool:
         task.add_done_callback(self._ending.discard)
 
     async def _bury(self, child: "_Child") -> None:
-        await child.gone()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(END_TIMEOUT_S):
+                await child.gone()
         # What it was writing is of no use to anyone, and its disk space is.
-        await asyncio.to_thread(self._store.discard_of, child.pid)
+        await asyncio.to_thread(self._store.discard_of, child.owner)
 
 
 class _CrashedError(Exception):
@@ -156,18 +167,25 @@ class _CrashedError(Exception):
 
 
 class _Child:
-    """One cutting process; `usable` while it can take the next order."""
+    """One cutting process; `usable` while it can take the next order, with what it can see of our files."""
 
-    def __init__(self, process: asyncio.subprocess.Process) -> None:
+    def __init__(self, process: asyncio.subprocess.Process, owner: str, view: View) -> None:
         self._process = process
         self._asked = False
+        self._reading = asyncio.Lock()
         self.pid = process.pid
+        self.owner = owner
+        self.view = view
 
     @classmethod
-    async def start(cls, store_root: Path) -> "_Child":
+    async def start(cls, store_root: Path, sandbox: Sandbox) -> "_Child":
+        # Made again when it was removed: only a folder that is there can be seen inside.
+        ClipStore(store_root)
+        owner, view = new_owner(), sandbox.view()
         try:
             process = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-m", "stream_app.cutting.child", str(store_root), str(os.getpid())),
+                *sandbox.command(store_root, owner),
+                env=sandbox.environment(),
                 stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.PIPE,
                 limit=MAX_ANSWER_BYTES,
@@ -175,7 +193,7 @@ class _Child:
             )
         except OSError as error:
             raise OwnFaultError(f"cannot start a cutting process: {error.strerror}") from error
-        child = cls(process)
+        child = cls(process, owner, view)
         try:
             async with asyncio.timeout(START_TIMEOUT_S):
                 greeting = await child._read()
@@ -197,9 +215,13 @@ class _Child:
         self._asked = True
         await self._write(order_line(order))
         try:
-            answer = read_answer(await self._read())
+            line = await self._read()
+            if not line:
+                await self.gone()
+                raise _CrashedError(f"the cutting process {how_it_ended(self._process.returncode)}")
+            answer = read_answer(line)
         except ValueError as error:
-            raise _CrashedError("the cutting process crashed on this source") from error
+            raise _CrashedError("the cutting process crashed on this source and answered nonsense") from error
         self._asked = False
         if isinstance(answer, Done):
             return answer.result
@@ -213,7 +235,8 @@ class _Child:
                 await self._process.stdin.drain()
 
     async def _read(self) -> bytes:
-        return b"" if self._process.stdout is None else await self._process.stdout.readline()
+        async with self._reading:
+            return b"" if self._process.stdout is None else await self._process.stdout.readline()
 
     def kill(self) -> None:
         """Kill the process and whatever it started."""
@@ -222,7 +245,12 @@ class _Child:
             os.killpg(self.pid, signal.SIGKILL)
 
     async def gone(self) -> None:
+        """Wait until it has ended, and all that it started: what is in a sandbox may end after bubblewrap."""
         await self._process.wait()
+        async with self._reading:
+            # All of them hold the other end of this pipe.
+            while self._process.stdout is not None and await self._process.stdout.read(MAX_ANSWER_BYTES):
+                pass
 
 
 async def _within_limit(child: _Child, order: Order) -> Result:

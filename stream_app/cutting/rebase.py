@@ -6,22 +6,28 @@ word. The copy is made once for all clips of a source and shared between process
 
 import hashlib
 import os
+from array import array
 from bisect import bisect_left
-from dataclasses import replace
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from functools import lru_cache
+from itertools import pairwise
 from pathlib import Path
 
 import ffmpeg
 from imageio_ffmpeg import get_ffmpeg_exe
 
 from stream_app.child_process import TimeLimitError, run_to_end
+from stream_app.clip.store import COPY_PREFIX
 from stream_app.cutting.continuity import losses
+from stream_app.cutting.damage import ReadPacket, holes
 from stream_app.cutting.index import (
     FileIdentity,
     SourceIndex,
     index_source,
     invalid,
     open_source,
+    packets_of,
     video_stream,
 )
 from stream_app.domain.errors import OwnFaultError, SourceError
@@ -31,12 +37,12 @@ from topics.reasons import FallbackReason
 REBASED_FORMATS = frozenset({"mpegts"})
 
 
-def index_to_cut(source: SourceFile, scratch: Path, timeout_s: float) -> SourceIndex:
+def index_to_cut(source: SourceFile, out: Path, timeout_s: float) -> SourceIndex:
     """The index of a source, or of its copy on a straight clock when the format needs one.
 
     Args:
         source: the source.
-        scratch: a folder of ours, on our disk, where copies are kept until they are swept.
+        out: a temporary name of ours. A copy is made under one like it and kept beside it until it is swept.
         timeout_s: limit for making the copy.
 
     Raises:
@@ -46,11 +52,13 @@ def index_to_cut(source: SourceFile, scratch: Path, timeout_s: float) -> SourceI
     identity = FileIdentity.of(source)
     if _format(identity) not in REBASED_FORMATS:
         return index_source(source)
-    packets, breaks = _broken_packets(identity)
-    copy = SourceFile(_rebased(identity, scratch, timeout_s), starts_at=source.starts_at)
-    index = index_source(copy, breaks)
-    if breaks and index.packets != packets:
+    stream = _read_through(identity)
+    copy = SourceFile(_rebased(identity, out, timeout_s), starts_at=source.starts_at)
+    index = index_source(copy, stream.breaks)
+    if stream.breaks and index.packets != stream.packets:
         raise invalid(source.path, "is damaged, and its copy does not show where")
+    if stream.torn and _rhythm(index.clock.pts) != stream.rhythm:
+        raise invalid(source.path, "is damaged, and nobody can tell where its clock jumps on purpose")
     return replace(index, origin=source.path)
 
 
@@ -60,29 +68,56 @@ def _format(identity: FileIdentity) -> str:
         return container.format.name
 
 
-@lru_cache(maxsize=64)
-def _broken_packets(identity: FileIdentity) -> tuple[int, tuple[int, ...]]:
-    """How many packets the video has, and around which of them the transport stream lost something.
+@dataclass(frozen=True)
+class _Stream:
+    """What only the transport stream itself knows: the copy is whole, whatever was lost before.
 
-    Only the stream itself counts what was lost; the copy no longer knows.
+    Attributes:
+        packets: how many the video has.
+        breaks: numbers of packets around which something was lost.
+        torn: whether something was lost within a group of pictures, which is no place where recordings
+            are joined on purpose.
+        rhythm: of its clock.
     """
+
+    packets: int
+    breaks: tuple[int, ...]
+    torn: bool
+    rhythm: bytes
+
+
+def _rhythm(times: Iterable[int]) -> bytes:
+    """The same for two clocks that differ by a constant: a digest of the steps from frame to frame."""
+    steps = array("q", (after - before for before, after in pairwise(sorted(times))))
+    return hashlib.sha256(steps).digest()
+
+
+@lru_cache(maxsize=64)
+def _read_through(identity: FileIdentity) -> _Stream:
     positions: list[int] = []
     breaks: list[int] = []
+    read: list[ReadPacket] = []
     with open_source(identity.path) as container:
-        for packet in container.demux(video_stream(container, identity.path)):
+        for packet in packets_of(container, video_stream(container, identity.path)):
             if packet.size:
+                if packet.pts is not None:
+                    read.append(ReadPacket(packet.pts, packet.is_keyframe, packet.dts))
                 # What follows the first packet of a frame has no position of its own.
                 positions.append(max(packet.pos or 0, positions[-1] if positions else 0))
             if packet.is_corrupt:
                 breaks.append(len(positions))
     # The frame that a loss falls into starts before it; one that starts at it is whole.
-    breaks += [bisect_left(positions, position) for position in losses(identity.path)]
-    return len(positions), tuple(sorted(breaks))
+    lost = [bisect_left(positions, position) for position in losses(identity.path)]
+    torn = any(number < len(read) and not read[number].is_key for number in lost)
+    breaks += lost
+    if len(positions) in holes(read):
+        breaks.append(len(positions))
+    return _Stream(len(positions), tuple(sorted(breaks)), torn, _rhythm(packet.pts for packet in read))
 
 
-def _rebased(identity: FileIdentity, scratch: Path, timeout_s: float) -> Path:
+def _rebased(identity: FileIdentity, out: Path, timeout_s: float) -> Path:
     name = hashlib.sha256(repr(identity).encode()).hexdigest()[:32]
-    copy = scratch / f"rebased-{name}.mp4"
+    copy = out.with_name(f"{COPY_PREFIX}{name}.mp4")
     try:
         os.utime(copy)
     except FileNotFoundError:
@@ -91,7 +126,7 @@ def _rebased(identity: FileIdentity, scratch: Path, timeout_s: float) -> Path:
         raise OwnFaultError(f"cannot use {copy}: {error.strerror}; check the artifacts disk") from error
     else:
         return copy
-    draft = scratch / f"{os.getpid()}-{name}.mp4"
+    draft = out.with_stem(f"{out.stem}-rebased")
     try:
         _copy(identity.path, draft, timeout_s)
         draft.replace(copy)

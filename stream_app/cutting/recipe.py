@@ -6,7 +6,8 @@ import os
 from pathlib import Path
 
 from stream_app.clip.encoding import METHOD_VERSION, encoder_build, encoder_options
-from stream_app.cutting.orders import ClipOrder, CutOrder
+from stream_app.cutting.lyrics.drawing import drawing_facts
+from stream_app.cutting.orders import ClipOrder, CutOrder, Overlay
 from stream_app.domain.errors import SourceError
 from stream_app.sources.source_file import SourceFile
 from topics.profile import RenderProfile
@@ -31,6 +32,8 @@ def recipe_digest(order: ClipOrder) -> str:
     else:
         what = [None if order.asset is None else _asset(order.asset), order.frames]
     record = [order.kind, METHOD_VERSION, encoder_build(), _profile(order.profile), what]
+    if order.overlay is not None:
+        record.append(_overlay(order.overlay))
     return hashlib.sha256(json.dumps(record).encode()).hexdigest()
 
 
@@ -38,6 +41,10 @@ def _profile(profile: RenderProfile) -> list[object]:
     # Equal rates written differently ("30", "60/2") are equal, and so are profiles that their encoder
     # cannot tell.
     return [profile.width, profile.height, str(profile.rate), profile.fit, encoder_options(profile)]
+
+
+def _overlay(overlay: Overlay) -> list[object]:
+    return [overlay.text, overlay.frames, drawing_facts()]
 
 
 def _source(source: SourceFile) -> list[object]:

@@ -1,40 +1,56 @@
-"""The cutter: takes tasks as slots and limits allow, many at once, and loses none."""
+"""The cutter: takes tasks as slots and limits allow, many at once, and loses none.
+
+A task is done when what it led to is acknowledged. When its mix has ended or was revised, and wants its clip
+no more, it is dropped wherever it is: its cut is killed and nothing is sent for it.
+"""
 
 import asyncio
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
-from dataclasses import dataclass
-from typing import Any
+from functools import partial
+from typing import Any, Protocol
 
 from aiokafka import TopicPartition
 
 from stream_app.clock import Clock
-from stream_app.cutting.attempt import AttemptRunner
+from stream_app.cutting.held import Held, HeldTasks
+from stream_app.cutting.pause import MAX_DOUBLINGS, PUT_BACK_MS, Pause
 from stream_app.domain.config import ConfigInForce
 from stream_app.domain.errors import OwnFaultError
-from stream_app.domain.schedule import Waiting, next_due_ms, next_tasks
+from stream_app.domain.schedule import Queue, Waiting
+from stream_app.domain.unfinished import Asked
 from stream_app.kafka.group_reader import Delivery
 from stream_app.kafka.writer import Writer
 from stream_app.telemetry import metrics
 from stream_app.telemetry.log import get_logger
 from topics.codec import Poison, Tombstone, read_task
+from topics.ids import RecordRef
 from topics.tasks import ClipTask
 
 GROUP = "clipfold-cutter"
-WINDOW = 2000
-"""Unfinished tasks of one partition before it is paused: far more than slots, so that many mixes are in
-sight of the scheduler; at about 2 KB a task, little memory."""
-
-OWN_FAULT_WAIT_MS = 2000
-"""A task that met a fault of our own side waits for so long, outside of any slot."""
+WINDOW = 12_000
+"""Unfinished tasks of one partition before it is paused. A mix has up to 10,000 lines, which may all be of
+one video and so on one partition: with room for more, the scheduler still sees the mixes behind it. A task
+that waits takes 2 KB here (measured), a full partition 25 MB."""
 
 log = get_logger()
 
 
-@dataclass(frozen=True, eq=False, slots=True)
-class _Queued:
-    task: ClipTask
-    delivery: Delivery
+class Runner(Protocol):
+    """What makes an attempt; see `AttemptRunner`."""
+
+    async def run(self, task: ClipTask, ref: RecordRef, slot: int) -> None:
+        """Return when all that follows from the attempt is acknowledged."""
+
+
+class Wanted(Protocol):
+    """What knows which clips are still to be made; see `MixWatch`."""
+
+    def wants(self, clip: Asked) -> bool | None:
+        """Whether a clip is still to be made; `None`: not known, or its mix has ended."""
+
+    async def catch_up(self) -> None:
+        """Return when `None` can only mean that the mix has ended, for clips asked for before the call."""
 
 
 class Cutter:
@@ -42,8 +58,9 @@ class Cutter:
 
     def __init__(
         self,
-        runner: AttemptRunner,
+        runner: Runner,
         writer: Writer,
+        wanted: Wanted,
         *,
         config: Callable[[], ConfigInForce],
         clock: Clock,
@@ -51,12 +68,16 @@ class Cutter:
     ) -> None:
         self._runner = runner
         self._writer = writer
+        self._wanted = wanted
         self._config = config
         self._clock = clock
         self._drain_timeout_s = drain_timeout_ms / 1000
-        self._delivered = 0
-        self._waiting: dict[Waiting, _Queued] = {}
-        self._running: dict[Waiting, tuple[_Queued, asyncio.Task[None], int]] = {}
+        self._held = HeldTasks()
+        self._queue = Queue()
+        self._slots: dict[int, Held] = {}
+        self._unsettled: dict[int, Held] = {}
+        self._settling: asyncio.Task[None] | None = None
+        self._pause = Pause(clock)
         self._closing: set[TopicPartition] = set()
         self._wake = asyncio.Event()
         self._side_work: set[asyncio.Task[None]] = set()
@@ -77,21 +98,34 @@ class Cutter:
             stopping.cancel()
 
     def deliver(self, delivery: Delivery) -> None:
-        """Queue a task; put aside what is none."""
+        """Take a task that is to be done; put aside what is none."""
         task = read_task(delivery.record.value)
-        if isinstance(task, ClipTask):
-            self._enqueue(_Queued(task, delivery), task.not_before_ms)
+        if not isinstance(task, ClipTask):
+            why = Poison("the record has no value") if isinstance(task, Tombstone) else task
+            self._in_background(self._put_aside(delivery, why))
             return
-        why = Poison("the record has no value") if isinstance(task, Tombstone) else task
-        self._in_background(self._put_aside(delivery, why))
+        held, is_news = self._held.take(task, delivery)
+        if is_news:
+            self._take_out_of_queue(held)
+            self._admit(held)
+
+    def mix_changed(self, mix_id: str) -> None:
+        """A mix has ended or was revised: drop the tasks whose clips it wants no more, running or not."""
+        waiting = [self._held[order] for order in self._queue.waiting_of(mix_id)]
+        running = [held for held in self._slots.values() if held.mix_id == mix_id]
+        unwanted = [
+            held for held in (*waiting, *running) if not held.is_dropped and not self._wanted.wants(held)
+        ]
+        for held in unwanted:
+            self._drop(held)
+        if unwanted:
+            log.info("render_worker.tasks_dropped", mix_id=mix_id, tasks=len(unwanted))
 
     async def revoke(self, partitions: frozenset[TopicPartition]) -> None:
         """Forget what waits; let what runs end within the drain limit, then stop it."""
         self._closing |= partitions
         self._forget(partitions)
-        running = {
-            task for queued, task, _ in self._running.values() if queued.delivery.partition in partitions
-        }
+        running = {held.run for held in self._slots.values() if held.run and held.partition in partitions}
         if running:
             _, late = await asyncio.wait(running, timeout=self._drain_timeout_s)
             for task in late:
@@ -101,79 +135,136 @@ class Cutter:
         self._closing -= partitions
 
     def _forget(self, partitions: frozenset[TopicPartition]) -> None:
-        self._waiting = {
-            waiting: queued
-            for waiting, queued in self._waiting.items()
-            if queued.delivery.partition not in partitions
-        }
+        for held in self._held.forget_deliveries(partitions):
+            self._take_out_of_queue(held)
+            self._unsettled.pop(held.order, None)
 
-    def _enqueue(self, queued: _Queued, not_before_ms: int) -> None:
-        self._delivered += 1
-        task = queued.task
-        waiting = Waiting(self._delivered, task.mix_id, task.key, task.priority, not_before_ms)
-        self._waiting[waiting] = queued
+    def _admit(self, held: Held) -> None:
+        """Queue a task whose clip is wanted; find out whether it is, when that is not known."""
+        is_wanted = self._wanted.wants(held)
+        if is_wanted is None:
+            self._unsettled[held.order] = held
+            if self._settling is None:
+                self._settling = self._in_background(self._settle())
+        elif is_wanted:
+            self._enqueue(held)
+        else:
+            self._drop(held)
+
+    async def _settle(self) -> None:
+        """Decide on tasks of unknown mixes, in rounds: those of a round share one question to the broker."""
+        try:
+            while self._unsettled:
+                asked_before = tuple(self._unsettled)
+                await self._wanted.catch_up()
+                for order in asked_before:
+                    held = self._unsettled.pop(order, None)
+                    if held is None:  # revoked meanwhile
+                        continue
+                    if self._wanted.wants(held):
+                        self._enqueue(held)
+                    else:
+                        self._drop(held)
+        finally:
+            self._settling = None
+
+    def _enqueue(self, held: Held) -> None:
+        self._queue.add(held.waiting)
+        held.is_queued = True
         self._wake.set()
+
+    def _take_out_of_queue(self, held: Held) -> None:
+        if held.is_queued:
+            self._queue.remove(held.order)
+            held.is_queued = False
+
+    def _drop(self, held: Held) -> None:
+        self._take_out_of_queue(held)
+        # At once, even while it runs: who asks for the same again is not to share its end.
+        self._held.forget(held)
+        if held.run is not None:
+            held.is_dropped = True
+            held.run.cancel()
+        else:
+            held.finish()
 
     def _start_what_fits(self) -> None:
         config = self._config().config
-        chosen = next_tasks(
-            self._waiting,
-            self._running,
-            free_slots=config.max_parallelism - len(self._running),
-            per_video_limit=config.per_video_limit,
-            now_ms=self._clock(),
+        now_ms = self._clock()
+        for _ in range(self._pause.room(config.max_parallelism - len(self._slots))):
+            waiting = self._queue.take_next(per_video_limit=config.per_video_limit, now_ms=now_ms)
+            if waiting is None:
+                break
+            self._start(waiting)
+        metrics.TASKS_WAITING.set(len(self._queue))
+
+    def _start(self, waiting: Waiting) -> None:
+        held = self._held[waiting.order]
+        held.is_queued = False
+        slot = next(slot for slot in range(len(self._slots) + 1) if slot not in self._slots)
+        self._slots[slot] = held
+        self._pause.started(held.order)
+        held.run = asyncio.create_task(
+            self._runner.run(held.read(), held.deliveries[0].record.ref, slot), name=f"attempt in slot {slot}"
         )
-        for waiting in chosen:
-            queued = self._waiting.pop(waiting)
-            slot = self._lowest_free_slot()
-            task = asyncio.create_task(self._attempt(waiting, queued, slot), name=f"attempt in slot {slot}")
-            self._running[waiting] = (queued, task, slot)
-        metrics.TASKS_WAITING.set(len(self._waiting))
+        # No `finally` of a coroutine: one that is cancelled before its first step has none.
+        held.run.add_done_callback(partial(self._ended, held, waiting, slot))
 
-    def _lowest_free_slot(self) -> int:
-        taken = {slot for _, _, slot in self._running.values()}
-        return next(slot for slot in range(len(taken) + 1) if slot not in taken)
+    def _ended(self, held: Held, waiting: Waiting, slot: int, run: asyncio.Task[None]) -> None:
+        held.run = None
+        del self._slots[slot]
+        self._queue.release(waiting)
+        self._wake.set()
+        error = asyncio.CancelledError() if run.cancelled() else run.exception()
+        if held.is_dropped:
+            self._pause.ended(held.order, well=False)
+            held.finish()
+        elif error is None:
+            self._pause.ended(held.order, well=True)
+            self._held.forget(held)
+            held.finish()
+        else:
+            self._put_back(held, error)
 
-    async def _attempt(self, waiting: Waiting, queued: _Queued, slot: int) -> None:
-        try:
-            await self._runner.run(queued.task, queued.delivery.record.ref, slot)
-            queued.delivery.finish()
-        except OwnFaultError as error:
-            self._put_back(queued, error)
-        except Exception as error:
-            log.exception("render_worker.attempt_crashed", clip_task_id=queued.task.clip_task_id)
-            self._put_back(queued, error)
-        finally:
-            del self._running[waiting]
-            self._wake.set()
-
-    def _put_back(self, queued: _Queued, error: Exception) -> None:
+    def _put_back(self, held: Held, error: BaseException) -> None:
         """Try again later: our own fault is never a placeholder, and the record stays uncommitted."""
-        log.error(
-            "render_worker.paused",
-            mix_id=queued.task.mix_id,
-            trace_id=queued.task.trace_id,
-            clip_task_id=queued.task.clip_task_id,
-            error=str(error) or type(error).__name__,
-            retry_in_ms=OWN_FAULT_WAIT_MS,
-        )
-        if queued.delivery.partition not in self._closing:
-            self._enqueue(queued, self._clock() + OWN_FAULT_WAIT_MS)
+        if held.partition in self._closing:  # its next owner is handed the record
+            self._pause.ended(held.order, well=False)
+            return
+        if isinstance(error, OwnFaultError):
+            is_its_own = self._pause.met_fault(held.order, error)
+        else:
+            self._pause.ended(held.order, well=False)
+            is_its_own = True
+            log.error(
+                "render_worker.attempt_crashed",
+                mix_id=held.mix_id,
+                clip_task_id=held.clip_task_id,
+                exc_info=error,
+            )
+        wait_ms = PUT_BACK_MS
+        if is_its_own:
+            wait_ms <<= min(held.faults, MAX_DOUBLINGS)
+            held.faults += 1
+        self._held.put_back(held, self._clock() + wait_ms)
+        self._enqueue(held)
 
     async def _until_something_changes(self, stopping: asyncio.Task[bool]) -> None:
         now_ms = self._clock()
-        due_ms = next_due_ms(self._waiting, now_ms)
-        timeout_s = None if due_ms is None else (due_ms - now_ms) / 1000
+        moments = [self._queue.next_due(now_ms), self._pause.next_probe_ms]
+        soonest = min((moment for moment in moments if moment is not None), default=None)
+        timeout_s = None if soonest is None else max(soonest - now_ms, 0) / 1000
         waking = asyncio.create_task(self._wake.wait())
         try:
             await asyncio.wait({waking, stopping}, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
         finally:
             waking.cancel()
 
-    def _in_background(self, work: Coroutine[Any, Any, None]) -> None:
+    def _in_background(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.create_task(work)
         self._side_work.add(task)
         task.add_done_callback(self._side_work.discard)
+        return task
 
     async def _put_aside(self, delivery: Delivery, why: Poison) -> None:
         with suppress(asyncio.CancelledError):

@@ -10,6 +10,7 @@ from stream_app.clip.store import ClipStore, StoredClip
 from stream_app.clip.verify import verify_clip
 from stream_app.cutting.cut import Cut, cut_clip
 from stream_app.cutting.locate import locate, measure
+from stream_app.cutting.lyrics.overlay import Lettering
 from stream_app.cutting.orders import (
     ClipOrder,
     CutOrder,
@@ -23,15 +24,14 @@ from stream_app.cutting.orders import (
 )
 from stream_app.cutting.placeholder import make_placeholder
 from stream_app.cutting.recipe import recipe_digest
+from stream_app.cutting.terms import Isolation
 from stream_app.sources.source_file import SourceFile
-
-ISOLATION = "process"
 
 _FACTS = TypeAdapter(Cut)
 
 
-def perform(order: Order, store: ClipStore) -> Result:
-    """Do what `order` says.
+def perform(order: Order, store: ClipStore, isolation: Isolation) -> Result:
+    """Do what `order` says, in a process that is isolated so.
 
     Raises:
         SourceError: the source cannot be had or cut, or the clip did not pass its verification.
@@ -43,10 +43,10 @@ def perform(order: Order, store: ClipStore) -> Result:
         case MeasureOrder():
             return measure(SourceFile(order.path))
         case _:
-            return _clip(order, store)
+            return _clip(order, store, isolation)
 
 
-def _clip(order: ClipOrder, store: ClipStore) -> CutResult:
+def _clip(order: ClipOrder, store: ClipStore, isolation: Isolation) -> CutResult:
     """Make the clip of `order`, or recall it when the same recipe was made before."""
     started = time.monotonic_ns()
     recipe = recipe_digest(order)
@@ -61,9 +61,10 @@ def _clip(order: ClipOrder, store: ClipStore) -> CutResult:
         first_source_ms=cut.first_source_ms,
         last_source_ms=cut.last_source_ms,
         method=cut.method,
-        isolation=ISOLATION,
+        isolation=isolation,
         duration_ms=(time.monotonic_ns() - started) // 1_000_000,
         recalled=recalled is not None,
+        undrawn=cut.undrawn,
     )
 
 
@@ -92,5 +93,6 @@ def _make(order: ClipOrder, recipe: str, store: ClipStore) -> tuple[StoredClip, 
 
 
 def _stand_in(order: PlaceholderOrder, out: Path) -> Cut:
-    method = make_placeholder(order.asset, order.profile, order.frames, out)
-    return Cut(order.frames, 0, None, None, method)
+    lettering = Lettering(order.overlay, order.profile, out)
+    method = make_placeholder(order.asset, order.profile, order.frames, out, lettering)
+    return Cut(order.frames, 0, None, None, method, lettering.undrawn)

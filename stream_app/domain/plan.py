@@ -14,7 +14,7 @@ from pydantic_core import to_json
 from stream_app.domain.frames import frame_at
 from topics.events import PlannedLine
 from topics.ids import derived_id
-from topics.requests import Gaps, Line, MixRequest
+from topics.requests import Gaps, Line, MixRequest, Subtitles
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +36,7 @@ class Span:
 
 def plan_mix(request: MixRequest, mix_id: str) -> Plan:
     """Allot frames to every line of a valid request."""
+    request = as_content(request)
     rate = request.profile.rate
     bounds = [(frame_at(line.start_ms, rate), frame_at(line.end_ms, rate)) for line in request.lines]
     starts_of_next = [start for start, _ in bounds[1:]] + [bounds[-1][1]]
@@ -50,20 +51,20 @@ def _planned(
     request: MixRequest, mix_id: str, index: int, *, bounds: tuple[int, int], next_start: int
 ) -> PlannedLine:
     line = request.lines[index]
-    line_id = line.line_id or str(index + 1)
     start, end = bounds
     extended_end = _extended_end(request.gaps, line, end, next_start, request.profile.rate)
-    candidates = tuple(candidate.model_copy(update={"score": None}) for candidate in line.candidates)
     recipe = {
         "mix_id": mix_id,
-        "line_id": line_id,
+        "line_id": line.line_id,
         "frames": end - start,
         "extend_frames": extended_end - end,
         "profile": request.profile,
-        "candidates": candidates,
+        "candidates": line.candidates,
     }
+    if (overlay := overlay_text(request.subtitles, line.text)) is not None:
+        recipe["overlay_text"] = overlay
     return PlannedLine(
-        line_id=line_id,
+        line_id=str(line.line_id),
         # Named by what is to be cut, so that a line which a revision leaves alone keeps its id.
         clip_task_id=derived_id("clip-task", to_json(recipe).decode()),
         clip_index=index,
@@ -73,8 +74,13 @@ def _planned(
         text=line.text,
         start_ms=line.start_ms,
         end_ms=line.end_ms,
-        candidates=candidates,
+        candidates=line.candidates,
     )
+
+
+def overlay_text(subtitles: Subtitles, text: str) -> str | None:
+    """What of a line's text is drawn into its clip."""
+    return text if subtitles.burn_in and text.strip() else None
 
 
 def _extended_end(gaps: Gaps, line: Line, end: int, next_start: int, rate: Fraction) -> int:
@@ -96,15 +102,20 @@ def timeline(lines: Sequence[PlannedLine], total_frames: int) -> Iterator[Span]:
         yield Span(shown, total_frames - shown, None)
 
 
-def content_digest(request: MixRequest) -> str:
-    """sha256 of what a request asks, after validation and defaults; its own `mix_id` does not count."""
-    numbered = request.model_copy(
-        update={
-            "mix_id": None,
-            "lines": tuple(
-                line.model_copy(update={"line_id": line.line_id or str(position)})
-                for position, line in enumerate(request.lines, start=1)
-            ),
-        }
+def as_content(request: MixRequest) -> MixRequest:
+    """What a request asks and no more: every line has its id, and the mix's name and scores are left out."""
+    lines = tuple(
+        line.model_copy(
+            update={
+                "line_id": line.line_id or str(position),
+                "candidates": tuple(each.model_copy(update={"score": None}) for each in line.candidates),
+            }
+        )
+        for position, line in enumerate(request.lines, start=1)
     )
-    return sha256(numbered.model_dump_json().encode()).hexdigest()
+    return request.model_copy(update={"mix_id": None, "lines": lines})
+
+
+def content_digest(request: MixRequest) -> str:
+    """sha256 of what a request asks, after validation and defaults."""
+    return sha256(as_content(request).model_dump_json().encode()).hexdigest()

@@ -49,8 +49,6 @@ def validate_request(body: Mapping[str, Any]) -> Command | tuple[FieldError, ...
     if model is not MixCancel:
         errors = [*errors, *_judge_lines(body, model is MixRequest)]
         errors += _judge_song(body)
-    if model is MixRequest:
-        errors += _judge_options(body)
     if errors or command is None:
         return tuple(errors[:MAX_ERRORS])
     return command
@@ -83,8 +81,9 @@ def _judge_lines(body: Mapping[str, Any], whole: bool) -> list[FieldError]:  # n
     if not isinstance(raw, list):
         return []
     lines = [(index, line) for index, item in enumerate(raw) if (line := _times_of(item)) is not None]
-    rate = _rate(body)
-    errors = [error for index, line in lines for error in _judge_times(f"/lines/{index}", line, rate)]
+    # A change has no profile: its lines are held against the mix's own rate when they are merged into it.
+    rate = _rate(body) if whole else None
+    errors = [error for index, line in lines for error in judge_times(f"/lines/{index}", line, rate)]
     errors += _judge_ids(lines, whole=whole)
     errors += _judge_candidates(raw)
     if whole:
@@ -107,7 +106,8 @@ def _rate(body: Mapping[str, Any]) -> Fraction | None:
     return fitted.rate if fitted else None
 
 
-def _judge_times(path: str, line: Line, rate: Fraction | None) -> Iterator[FieldError]:
+def judge_times(path: str, line: Line, rate: Fraction | None) -> Iterator[FieldError]:
+    """Faults of one line's times; that it has no frame can be told only when the mix's rate is known."""
     if line.end_ms <= line.start_ms:
         yield FieldError(
             path=f"{path}/end_ms",
@@ -177,13 +177,3 @@ def _judge_uri(path: str, uri: Any) -> Iterator[FieldError]:
         yield FieldError(
             path=path, code="bad_uri", message="an absolute path is written file:///absolute/path"
         )
-
-
-def _judge_options(body: Mapping[str, Any]) -> list[FieldError]:
-    subtitles = body.get("subtitles")
-    if isinstance(subtitles, dict) and subtitles.get("burn_in") is True:
-        # Saying no is better than a video without the lyrics that were asked for.
-        return [
-            FieldError(path="/subtitles/burn_in", code="not_supported", message="burning in is not built yet")
-        ]
-    return []

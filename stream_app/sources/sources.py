@@ -1,12 +1,16 @@
 """Sources: from the address of a candidate or a song to a local file, whatever the address leads to."""
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+import re
+import shutil
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from typing import Self
 
 from stream_app.domain.errors import SourceError
 from stream_app.settings import Settings
-from stream_app.sources.cache import SourceCache
+from stream_app.sources.address import parse_url
+from stream_app.sources.cache import ROOM_BYTES, SourceCache
+from stream_app.sources.fetch_error import shown
 from stream_app.sources.hls import is_playlist, obtain_hls
 from stream_app.sources.http import HttpClient
 from stream_app.sources.local import resolve_local
@@ -36,7 +40,9 @@ class Sources:
         self._settings = settings
         self._prober = prober
         self._client = HttpClient(settings)
-        self._cache = SourceCache(settings.sources_dir, settings.source_cache_bytes)
+        # Links are no way into a cutter's sandbox.
+        self._root = settings.sources_dir.resolve()
+        self._cache = SourceCache(self._root, settings.source_cache_bytes)
 
     async def __aenter__(self) -> Self:
         await self._cache.trim()
@@ -57,27 +63,33 @@ class Sources:
         if not is_remote(uri):
             yield SourceFile(resolve_local(uri, self._settings.media_roots))
             return
-        async with open_remote(
+        opening = open_remote(
             self._client,
             self._cache,
             Place(uri),
             fresh_ms=self._settings.source_fresh_ms,
             first=(0, HEAD_BYTES),
-        ) as remote:
-            if not is_playlist(await remote.read((0, _SNIFF_BYTES))):
-                yield await fetch_needed(remote, need, self._prober)
-                return
-            playlist = await _read_playlist(remote)
-            async with obtain_hls(
-                playlist,
-                remote.known.url,
-                need,
-                client=self._client,
-                cache=self._cache,
-                prober=self._prober,
-                settings=self._settings,
-            ) as file:
+        )
+        with self._told_by_address(uri):
+            async with opening as remote, self._needed(remote, need) as file:
                 yield file
+
+    @asynccontextmanager
+    async def _needed(self, remote: RemoteFile, need: Need) -> AsyncIterator[SourceFile]:
+        if not is_playlist(await remote.read((0, _SNIFF_BYTES))):
+            yield await fetch_needed(remote, need, self._prober)
+            return
+        playlist = await _read_playlist(remote)
+        async with obtain_hls(
+            playlist,
+            remote.known.url,
+            need,
+            client=self._client,
+            cache=self._cache,
+            prober=self._prober,
+            settings=self._settings,
+        ) as file:
+            yield file
 
     @asynccontextmanager
     async def obtain_whole(self, uri: str) -> AsyncIterator[SourceFile]:
@@ -91,11 +103,24 @@ class Sources:
             yield SourceFile(resolve_local(uri, self._settings.media_roots))
             return
         fresh_ms = self._settings.source_fresh_ms
-        async with fetch_whole(self._client, self._cache, uri, fresh_ms=fresh_ms) as fetched:
-            yield SourceFile(fetched.path, fetched.identity)
+        with self._told_by_address(uri):
+            async with fetch_whole(self._client, self._cache, uri, fresh_ms=fresh_ms) as fetched:
+                yield SourceFile(fetched.path, fetched.identity)
+
+    @contextmanager
+    def _told_by_address(self, uri: str) -> Iterator[None]:
+        """What goes wrong with a file of the cache is told of the address that it came from."""
+        try:
+            yield
+        except SourceError as error:
+            places = re.compile(rf"{re.escape(str(self._root))}\S*")
+            error.args = (places.sub(lambda _: shown(parse_url(uri)), str(error)),)
+            raise
 
     async def make_room(self) -> bool:
-        """Give up fetched sources that nobody uses, for others on a full disk; whether anything went."""
+        """On a full disk, give up fetched sources that nobody uses now; whether any went."""
+        if shutil.disk_usage(self._root).free >= ROOM_BYTES:
+            return False
         return await self._cache.make_room()
 
 

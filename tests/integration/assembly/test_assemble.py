@@ -43,8 +43,9 @@ def make_order(tmp_path: Path, clicks: Callable[[str], Path]) -> MakeOrder:
             profile=profile,
             parts=(first, Part(kind="filler", frames=5), second),
             mixes_dir=tmp_path / "mixes",
-            media_roots=(tmp_path,),
         )
+        if isinstance(song := changes.get("song"), Song):
+            changes["song_path"] = tmp_path / song.uri
         return order.model_copy(update=changes)
 
     return make

@@ -1,6 +1,5 @@
 """The song sounds where it should, to the sample: clicks go in at known times and are found again."""
 
-import os
 from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
@@ -9,7 +8,7 @@ import av
 import pytest
 
 from stream_app.assembly.song import encode_song, samples_of
-from stream_app.assembly.song_file import locate_song, measure_song
+from stream_app.assembly.song_file import measure_song
 from stream_app.domain.errors import MixError
 from tests.integration.assembly.numbered_media import (
     click_starts,
@@ -134,35 +133,3 @@ def test_a_song_cut_off_on_its_way_is_refused(tmp_path: Path, kind: str) -> None
     with pytest.raises(MixError) as refused:
         measure_song(short)
     assert refused.value.reason == "song_invalid"
-
-
-def test_a_song_is_found_under_any_root(tmp_path: Path) -> None:
-    first, second = tmp_path / "first", tmp_path / "second"
-    for root in (first, second):
-        root.mkdir()
-    song = second / "a b%.wav"
-    song.touch()
-    assert locate_song("a b%.wav", (first, second)) == song
-    assert locate_song(song.as_uri(), (first, second)) == song
-
-
-@pytest.mark.parametrize(
-    "uri",
-    ["gone.wav", "../secret.wav", "link.wav", "", ".", "fifo", "/etc/hostname", "ftp://a/b", "x\x00y"],
-)
-def test_a_song_elsewhere_is_unavailable(tmp_path: Path, uri: str) -> None:
-    root = tmp_path / "root"
-    root.mkdir()
-    (tmp_path / "secret.wav").touch()
-    (root / "link.wav").symlink_to(tmp_path / "secret.wav")
-    os.mkfifo(root / "fifo")
-    for address in (uri, (tmp_path / "secret.wav").as_uri()):
-        with pytest.raises(MixError) as refused:
-            locate_song(address, (root,))
-        assert refused.value.reason == "song_unavailable"
-
-
-def test_a_song_on_the_web_is_not_fetched_here() -> None:
-    with pytest.raises(MixError, match="not fetched yet") as refused:
-        locate_song("https://example.com/song.mp3", (Path(),))
-    assert refused.value.reason == "song_unavailable"

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from stream_app.clip.store import STALE_AFTER_S, ClipStore
+from stream_app.clip.store import COPY_IN_USE_S, COPY_PREFIX, STALE_AFTER_S, ClipStore
 from stream_app.domain.errors import OwnFaultError
 
 FACTS: dict[str, int | str | None] = {"frames": 3, "method": "m", "first_source_ms": None}
@@ -69,7 +69,7 @@ def test_sweeping_takes_what_dead_processes_left(store: ClipStore) -> None:
     dead = subprocess.Popen([sys.executable, "-c", ""])
     dead.wait(20)
     left, fresh = made(store), made(store)
-    gone = left.rename(left.with_name(f"{dead.pid}-x.mp4"))
+    gone = left.rename(left.with_name(f"{dead.pid}-2-x.mp4"))
     recent = fresh.rename(fresh.with_name(f"{dead.pid}-y.mp4"))
     mine, stale = made(store), made(store)
     for path, age in ((gone, 120), (mine, 120), (stale, STALE_AFTER_S + 1)):
@@ -78,11 +78,11 @@ def test_sweeping_takes_what_dead_processes_left(store: ClipStore) -> None:
     assert (gone.exists(), recent.exists(), mine.exists(), stale.exists()) == (False, True, True, False)
 
 
-def test_discarding_takes_the_files_of_one_process(store: ClipStore) -> None:
-    mine = made(store)
-    other = made(store).rename(store.root / ".tmp" / "1-x.mp4")
-    store.discard_of(os.getpid())
-    assert (mine.exists(), other.exists()) == (False, True)
+def test_discarding_takes_the_files_of_one_owner(store: ClipStore) -> None:
+    first, second = ClipStore(store.root, "7-a"), ClipStore(store.root, "7-b")
+    its, other, mine = made(first), made(second), made(store)
+    store.discard_of("7-a")
+    assert (its.exists(), other.exists(), mine.exists()) == (False, True, True)
 
 
 def test_a_disk_that_does_not_take_it_is_our_own_fault(tmp_path: Path) -> None:
@@ -92,3 +92,20 @@ def test_a_disk_that_does_not_take_it_is_our_own_fault(tmp_path: Path) -> None:
     store = ClipStore(tmp_path / "clips")
     with pytest.raises(OwnFaultError, match="artifacts disk"):
         store.put(tmp_path / "nowhere.mp4")
+
+
+def test_sweeping_keeps_the_copies_that_were_used_last(
+    store: ClipStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("stream_app.clip.store.COPIES_BYTES", 25)
+    now = time.time()
+    copies = [store.root / ".tmp" / f"{COPY_PREFIX}{number}.mp4" for number in range(5)]
+    for number, copy in enumerate(copies):
+        copy.write_bytes(bytes(10))
+        # The first two are in use; each further one was used earlier than the one before it.
+        age = number if number < 2 else COPY_IN_USE_S + number
+        os.utime(copy, (now - age, now - age))
+    assert store.sweep() == 3
+    assert [copy.exists() for copy in copies] == [True, True, False, False, False]
+    monkeypatch.setattr("stream_app.clip.store.COPIES_BYTES", 5)
+    assert store.sweep() == 0

@@ -1,8 +1,9 @@
 """Sources whose every frame carries its own number, so that what a clip shows can be read and not
 believed."""
 
+import subprocess
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import numpy.typing as npt
 import pytest
 from av.container import OutputContainer
 from av.video.stream import VideoStream
+from imageio_ffmpeg import get_ffmpeg_exe
 
 from topics.profile import RenderProfile
 
@@ -66,6 +68,8 @@ class Kind:
     first: Fraction = Fraction(0)
     audio: bool = False
     full_range: bool = False
+    through: Sequence[str] = ()
+    """Options with which FFmpeg makes the source from an mp4 of the rest."""
 
 
 @dataclass(frozen=True)
@@ -80,7 +84,16 @@ class Source:
 CLOCK = Fraction(1, 90000)
 
 
+def ffmpeg(*arguments: object) -> None:
+    command = [get_ffmpeg_exe(), "-v", "error", "-nostdin", "-y", *map(str, arguments)]
+    subprocess.run(command, check=True, timeout=120)
+
+
 def make(kind: Kind, path: Path) -> Source:
+    if kind.through:
+        first = make(replace(kind, through=()), path.with_suffix(".first.mp4"))
+        ffmpeg("-i", first.path, *kind.through, path)
+        return replace(first, path=path)
     times = list(kind.times or [k / kind.rate for k in range(kind.frames)])
     with av.open(str(path), "w", options=kind.container) as out:
         stream = out.add_stream(kind.codec, rate=kind.rate, options=kind.options)
@@ -164,6 +177,10 @@ X264 = {"preset": "veryfast"}
 OPEN_GOP = {**X264, "x264-params": "open-gop=1:keyint=12:bframes=3"}
 X265 = {"preset": "ultrafast", "x265-params": "log-level=none:keyint=60:open-gop=1:bframes=3"}
 INTERLACED = {**X264, "flags": "+ildct+ilme", "x264-params": "tff=1:keyint=50"}
+WRAP = str(2**33 / 90_000 - 3.5)
+"""Two seconds before the 33 bits of a transport stream's clock are full, its muxer's own 1.5 s counted in."""
+
+VP9_OPTIONS = ("-deadline", "realtime", "-cpu-used", "8", "-g", "60")
 VP9 = {"deadline": "realtime", "cpu-used": "8", "g": "60"}
 MPEG2 = {"g": "12", "bf": "2", "b": "4000000"}
 FRAGMENTED = {"movflags": "frag_keyframe+empty_moov+default_base_moof"}
@@ -177,6 +194,7 @@ def _uneven(frames: int) -> tuple[Fraction, ...]:
 
 KINDS = {
     "h264-mp4": Kind(),
+    "faststart": Kind(container={"movflags": "faststart"}),
     "60-fps": Kind(rate=Fraction(60), frames=300),
     "23.976-fps": Kind(rate=Fraction(24000, 1001)),
     "25-fps": Kind(rate=Fraction(25)),
@@ -190,6 +208,7 @@ KINDS = {
     ),
     "av1": Kind(codec="libsvtav1", options={"preset": "8", "g": "60"}),
     "hevc": Kind(codec="libx265", options=X265),
+    "hevc-faststart": Kind(codec="libx265", options=X265, container={"movflags": "faststart"}),
     "hevc-mkv": Kind(suffix="mkv", codec="libx265", options=X265),
     "variable-rate": Kind(times=_uneven(150)),
     "variable-rate-mkv": Kind(suffix="mkv", times=_uneven(150)),
@@ -201,9 +220,29 @@ KINDS = {
     "ts": Kind(suffix="ts", options={**X264, "g": "50"}),
     "ts-late-video": Kind(suffix="ts", audio=True, first=SECOND * 7 / 10),
     "ts-open-gop": Kind(suffix="ts", options=OPEN_GOP),
+    "ts-hevc": Kind(suffix="ts", codec="libx265", options=X265),
     "ts-mpeg2": Kind(suffix="ts", codec="mpeg2video", options=MPEG2),
     "ts-interlaced": Kind(suffix="ts", options=INTERLACED),
     "interlaced": Kind(options=INTERLACED),
+    "bottom-field-first-mkv": Kind(
+        suffix="mkv", options={**INTERLACED, "x264-params": "bff=1:keyint=50"}, rate=Fraction(30000, 1001)
+    ),
+    "negative-composition": Kind(through=("-c", "copy", "-movflags", "negative_cts_offsets")),
+    "cmaf": Kind(options={**X264, "g": "30"}, through=("-c", "copy", "-movflags", "+cmaf+frag_keyframe")),
+    "dash": Kind(options={**X264, "g": "30"}, through=("-c", "copy", "-movflags", "+dash+frag_keyframe")),
+    "empty-edit": Kind(first=SECOND / 2, through=("-c", "copy")),
+    "live-mkv": Kind(suffix="mkv", options={**X264, "g": "30"}, through=("-c", "copy", "-live", "1")),
+    "live-webm": Kind(suffix="webm", codec="libvpx-vp9", options=VP9, through=("-c", "copy", "-live", "1")),
+    "deep-b-pyramid": Kind(options={**X264, "bf": "8", "x264-params": "b-pyramid=normal:b-adapt=0:ref=8"}),
+    "ts-clock-wraps": Kind(suffix="ts", through=("-c", "copy", "-output_ts_offset", WRAP)),
+    "vp9-10-bit": Kind(
+        suffix="webm",
+        through=("-c:v", "libvpx-vp9", "-pix_fmt", "yuv420p10le", *VP9_OPTIONS),
+    ),
+    "hevc-10-bit": Kind(codec="libx265", options=X265, pixels="yuv420p10le"),
+    "17-thirds-fps": Kind(rate=Fraction(17, 3), frames=40),
+    "prores": Kind(suffix="mov", codec="prores_ks", pixels="yuv422p10le", options={}),
+    "theora": Kind(suffix="ogv", through=("-c:v", "libtheora", "-q:v", "8")),
     "rotated-90": Kind(rotation=90, size=(HEIGHT, WIDTH)),
     "rotated-270": Kind(rotation=-90, size=(HEIGHT, WIDTH)),
     "rotated-180": Kind(rotation=180),
@@ -227,6 +266,8 @@ class Footage:
     lumas = staticmethod(lumas)
     fair = staticmethod(fair)
     make = staticmethod(make)
+    ffmpeg = staticmethod(ffmpeg)
+    kinds = KINDS
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder

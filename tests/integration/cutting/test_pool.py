@@ -4,8 +4,6 @@ import asyncio
 import contextlib
 import os
 import signal
-import subprocess
-import sys
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
@@ -17,8 +15,10 @@ from stream_app.clip.store import ClipStore
 from stream_app.clip.verify import verify_clip
 from stream_app.cutting.orders import CutOrder, PlaceholderOrder
 from stream_app.cutting.pool import CutterPool
+from stream_app.cutting.sandbox import Sandbox
 from stream_app.domain.errors import OwnFaultError, SourceError
 from stream_app.sources.source_file import SourceFile
+from tests.integration.cutting.sandboxes import best_sandbox
 from topics.profile import RenderProfile
 from topics.reasons import FallbackReason
 
@@ -27,8 +27,13 @@ LONG = 200_000
 
 
 @pytest.fixture
-async def pool(tmp_path: Path) -> AsyncIterator[CutterPool]:
-    async with CutterPool(2, tmp_path / "clips") as pool:
+def sandbox(tmp_path: Path, order: CutOrder) -> Sandbox:
+    return best_sandbox(tmp_path, order.source.path.parent)
+
+
+@pytest.fixture
+async def pool(tmp_path: Path, sandbox: Sandbox) -> AsyncIterator[CutterPool]:
+    async with CutterPool(2, tmp_path / "clips", sandbox) as pool:
         yield pool
 
 
@@ -67,19 +72,27 @@ async def see_gone(*pids: int) -> None:
             os.close(handle)
 
 
-async def test_a_clip_is_made_once_and_then_recalled(pool: CutterPool, order: CutOrder, footage: Any) -> None:
+async def test_a_clip_is_made_once_and_then_recalled(
+    pool: CutterPool, order: CutOrder, footage: Any, sandbox: Sandbox
+) -> None:
     made = await pool.run(order)
     verify_clip(made.path, order.profile, 25)
     assert footage.read(made.path) == list(range(30, 55))
     assert (made.path.name, made.bytes) == (f"{made.sha256}.mp4", made.path.stat().st_size)
     assert (made.frames, made.black_frames, made.recalled) == (25, 0, False)
     assert (made.first_source_ms, made.last_source_ms) == (1000, 1800)
-    assert (made.method, made.isolation) == ("pyav-exact", "process")
+    assert (made.method, made.isolation) == ("pyav-exact", sandbox.isolation)
     again = await pool.run(order)
     assert again == replace(made, recalled=True, duration_ms=again.duration_ms)
     made.path.unlink()
     assert not (await pool.run(order)).recalled
     assert made.path.exists()
+
+
+async def test_the_same_order_at_once_is_carried_out_once(pool: CutterPool, order: CutOrder) -> None:
+    results = await asyncio.gather(*(pool.run(order) for _ in range(3)))
+    assert [result.recalled for result in results].count(False) == 1
+    assert len({result.sha256 for result in results}) == 1
 
 
 async def test_processes_are_reused(pool: CutterPool, order: CutOrder) -> None:
@@ -188,44 +201,9 @@ async def test_a_full_disk_is_our_own_fault(pool: CutterPool, order: CutOrder, t
         await pool.run(order)
 
 
-WORKER = """
-import asyncio, sys
-from pathlib import Path
-from stream_app.cutting.orders import PlaceholderOrder
-from stream_app.cutting.pool import CutterPool
-from topics.profile import RenderProfile
-
-async def main():
-    pool = CutterPool(2, Path(sys.argv[1]))
-    order = PlaceholderOrder(None, 10**6, RenderProfile(width=320, height=180))
-    jobs = [asyncio.create_task(pool.run(order)) for _ in range(2)]
-    while len(pool.pids) < 2:
-        await asyncio.sleep(0.01)
-    print(*pool.pids, flush=True)
-    await asyncio.gather(*jobs)
-
-asyncio.run(main())
-"""
-
-
-async def test_none_outlives_a_killed_worker(tmp_path: Path) -> None:
-    worker = subprocess.Popen(  # noqa: ASYNC220 - the line read from it is all that is waited for
-        [sys.executable, "-c", WORKER, str(tmp_path / "clips")], stdout=subprocess.PIPE, text=True
-    )
-    assert worker.stdout is not None
-    try:
-        async with asyncio.timeout(60):
-            line = await asyncio.to_thread(worker.stdout.readline)
-    finally:
-        worker.kill()
-        worker.wait(10)
-    pids = [int(pid) for pid in line.split()]
-    assert len(pids) == 2
-    await see_gone(*pids)
-
-
-async def test_two_workers_may_store_the_same_clip(order: CutOrder, tmp_path: Path) -> None:
-    async with CutterPool(1, tmp_path / "clips") as one, CutterPool(1, tmp_path / "clips") as other:
+async def test_two_workers_may_store_the_same_clip(order: CutOrder, tmp_path: Path, sandbox: Sandbox) -> None:
+    clips = tmp_path / "clips"
+    async with CutterPool(1, clips, sandbox) as one, CutterPool(1, clips, sandbox) as other:
         first, second = await asyncio.gather(one.run(order), other.run(order))
     assert first.sha256 == second.sha256
     assert [path.name for path in (tmp_path / "clips").glob("*.mp4")] == [f"{first.sha256}.mp4"]

@@ -84,6 +84,8 @@ def stack(kafka_bootstrap: str, tmp_path_factory: pytest.TempPathFactory) -> Ite
         "RENDER_CLIP_CONCURRENCY": str(SLOTS),
         "RENDER_METRICS_PORT": "0",
         "RENDER_API_PORT": "0",
+        # Tests serve sources on loopback.
+        "RENDER_ALLOW_CIDRS": "127.0.0.0/8",
     }
     worker = Role("worker", environment, folder / "worker.log").start()
     serve = Role("serve", environment, folder / "serve.log").start()

@@ -49,6 +49,29 @@ def test_a_revision_begins_anew_and_keeps_what_it_leaves_alone() -> None:
     assert mix.stats().total_clips == 2
 
 
+def test_a_late_failure_of_an_older_revision_ends_nothing() -> None:
+    def failed_of(revision: int | None) -> MixFailed:
+        return MixFailed(**COMMON, revision=revision, reason=MixFailure.SONG_INVALID, message="")
+
+    mix = told(accepted("a"), accepted("b", revision=2), failed_of(1))
+    assert mix.end is None
+    mix.apply(MixCancelled(**COMMON, revision=1, reason="requested", message=""))
+    assert mix.end is None
+    mix.apply(failed_of(2))
+    assert mix.end is not None
+    first_logs = told(accepted("a"), accepted("b", revision=2), failed_of(None))
+    assert first_logs.end is not None, "they did not say which revision failed"
+
+
+def test_lines_are_found_by_the_newest_plan() -> None:
+    mix = told(accepted("a", "b"), completed("b"), accepted("c", "a", "b", revision=2))
+    kept = mix.line_of("b")
+    assert kept is not None
+    assert kept.clip_index == 2
+    assert [(line.clip_index, outcome.clip_task_id) for line, outcome in mix.effective_lines] == [(2, "b")]
+    assert told(accepted("a"), accepted("b", revision=2)).line_of("a") is None
+
+
 def test_a_duplicate_of_an_accepted_plan_changes_nothing() -> None:
     mix = told(accepted("a"), completed("a"))
     mix.apply(rendered(mix.stats()))

@@ -68,10 +68,6 @@ BAD: dict[str, tuple[dict[str, Any], set[tuple[str, str]]]] = {
         {("/lines/0/candidates/0/score", "out_of_range")},
     ),
     "song without address": (request(song={}), {("/song/uri", "missing")}),
-    "burning in is said to be missing": (
-        request(subtitles={"burn_in": True}),
-        {("/subtitles/burn_in", "not_supported")},
-    ),
     "revision without line ids": (
         {"type": "mix-revise", "mix_id": "m1", "lines": [line(0, 1000)]},
         {("/lines/0/line_id", "missing")},

@@ -154,8 +154,10 @@ class MixLog:
             clip_stats=_NO_FIGURES,
         )
 
-    def ended(self, type_: str, at_ms: int, reason: str = "song_invalid") -> Record:
-        return self.event(type_, at_ms, reason=reason, message=f"because of {reason}")
+    def ended(
+        self, type_: str, at_ms: int, reason: str = "song_invalid", *, revision: int | None = 1
+    ) -> Record:
+        return self.event(type_, at_ms, revision=revision, reason=reason, message=f"because of {reason}")
 
 
 def _attempt(task: str, start: int, end: int, video: str) -> dict[str, Any]:

@@ -42,7 +42,12 @@ happenings = st.tuples(
         st.tuples(st.just("completed"), tasks, moments, moments, videos, attempts),
         st.tuples(st.just("placeholder"), tasks, moments, st.sampled_from(("cdn_error", "no_candidates"))),
         st.tuples(st.just("rendered"), moments, st.integers(1, 3)),
-        st.tuples(st.just("ended"), st.sampled_from(("mix-failed", "mix-cancelled")), moments),
+        st.tuples(
+            st.just("ended"),
+            st.sampled_from(("mix-failed", "mix-cancelled")),
+            moments,
+            st.sampled_from((None, 1, 2, 3)),
+        ),
         st.tuples(st.just("rejected"), moments),
         st.tuples(st.just("again"), st.integers(0, 50)),
     ),
@@ -71,8 +76,8 @@ def logged(history: Sequence[Any]) -> list[Record]:
                 mix.placeholder(task, at_ms, reason)
             case "rendered", [at_ms, revision]:
                 mix.rendered(at_ms, revision)
-            case "ended", [type_, at_ms]:
-                mix.ended(type_, at_ms)
+            case "ended", [type_, at_ms, revision]:
+                mix.ended(type_, at_ms, revision=revision)
             case "rejected", [at_ms]:
                 mix.rejected(at_ms)
             case "again", [index]:

@@ -194,6 +194,21 @@ def test_a_mix_that_ends_without_a_video_says_why(store: Store, type_: str, stat
     )
 
 
+@pytest.mark.parametrize("type_", ["mix-failed", "mix-cancelled"])
+def test_a_late_end_of_an_older_revision_ends_nothing(store: Store, type_: str) -> None:
+    log = Log()
+    mix = log.mix()
+    mix.accepted("a")
+    mix.accepted("b", revision=2, at_ms=10)
+    mix.ended(type_, 20, revision=1)
+    told(store, log.records)
+    assert row(store, "SELECT status, revision FROM render_jobs") == {"status": "rendering", "revision": 2}
+    # The first logs did not say which revision they were about.
+    mix.ended(type_, 30, revision=None)
+    told(store, log.records)
+    assert row(store, "SELECT status FROM render_jobs") == {"status": type_.removeprefix("mix-")}
+
+
 def test_a_rejected_mix_has_a_row_only_while_its_id_was_never_accepted(store: Store) -> None:
     log = Log()
     log.mix("bad").rejected(5, "line_too_short")

@@ -150,6 +150,11 @@ class Settings(BaseSettings):
         return self.artifacts_dir / "mixes"
 
     @cached_property
+    def songs_dir(self) -> Path:
+        """Encoded songs, by what they were made of."""
+        return self.artifacts_dir / "songs"
+
+    @cached_property
     def projection_path(self) -> Path:
         """The DuckDB file that `serve` folds into; nobody else opens it."""
         return self.artifacts_dir / "projection" / "private.duckdb"

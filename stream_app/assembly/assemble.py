@@ -18,11 +18,13 @@ from stream_app.assembly.join import join_clips
 from stream_app.assembly.mux import mux
 from stream_app.assembly.order import Assembled, AssembleOrder, Part
 from stream_app.assembly.publish import publish, work_folder
-from stream_app.assembly.song import encode_song, samples_of
+from stream_app.assembly.song import samples_of
 from stream_app.assembly.song_file import SongFile, measure_song
+from stream_app.assembly.song_store import encoded_song
 from stream_app.assembly.subtitles import subtitles
-from stream_app.assembly.verify import Expected, payload_digest, verify_video
+from stream_app.assembly.verify import Expected, verify_video
 from stream_app.clip.encoding import make_black, timescale
+from stream_app.clip.store import ClipStore
 from stream_app.domain.errors import MixError, OwnFaultError
 from stream_app.domain.frames import SECOND_MS, duration_ms, round_half_up
 from topics.profile import RenderProfile
@@ -71,13 +73,12 @@ def _assemble(order: AssembleOrder) -> Assembled:
     with work_folder(order.out_dir) as work:
         clips = list(_clips(parts, order.profile, work))
         joined, video = work / "joined.mp4", work / "video.mp4"
-        join_clips([clip.path for clip in clips], [clip.frames for clip in clips], rate, joined)
-        sound = work / "song.mp4" if song else None
-        if song and sound:
-            encode_song(song, offset_ms, samples_of(frames, rate), sound)
+        payload = join_clips([clip.path for clip in clips], [clip.frames for clip in clips], rate, joined)
+        sound = None
+        if song:
+            sound = encoded_song(song, offset_ms, samples_of(frames, rate), ClipStore(order.songs_dir))
         mux(joined, sound, video, timescale=timescale(rate))
         joined.unlink()
-        payload = payload_digest([clip.path for clip in clips])
         verify_video(video, Expected(order.profile, frames, has_song=song is not None, payload=payload))
         assembled = Assembled(
             path=order.out_dir / "video.mp4",

@@ -6,12 +6,14 @@ drifts however many clips there are.
 
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
+from hashlib import sha256
 from pathlib import Path
 
 import av
 from av.packet import Packet
 
 from stream_app.clip.encoding import timescale
+from stream_app.clip.reading import open_clip
 from stream_app.domain.errors import MixError
 from topics.reasons import MixFailure
 
@@ -21,7 +23,7 @@ def ticks_per_frame(rate: Fraction) -> int:
     return int(timescale(rate) / rate)
 
 
-def join_clips(parts: Sequence[Path], frames: Sequence[int], rate: Fraction, out: Path) -> None:
+def join_clips(parts: Sequence[Path], frames: Sequence[int], rate: Fraction, out: Path) -> str:
     """Write one video-only MP4 that shows `parts` one after the other.
 
     Args:
@@ -29,6 +31,9 @@ def join_clips(parts: Sequence[Path], frames: Sequence[int], rate: Fraction, out
         frames: how many frames each of them must have.
         rate: frames a second of the parts and of the result.
         out: the file to write; frame n of it has presentation time n / rate exactly.
+
+    Returns:
+        sha256 over the coded pictures of the parts, one after the other, in decoding order.
 
     Raises:
         MixError: `join_failed` when a part cannot be read, is off the grid, has another number of frames
@@ -41,11 +46,11 @@ def join_clips(parts: Sequence[Path], frames: Sequence[int], rate: Fraction, out
         )
     parameter_set = _parameter_set(parts[0])
     clock, tick = timescale(rate), ticks_per_frame(rate)
-    delay = max(
-        position - frame
-        for part, count in zip(parts, frames, strict=True)
-        for position, (frame, _) in enumerate(_read_part(part, count, rate, parameter_set))
-    )
+    delay, payload = 0, sha256()
+    for part, count in zip(parts, frames, strict=True):
+        for position, (frame, packet) in enumerate(_read_part(part, count, rate, parameter_set)):
+            delay = max(delay, position - frame)
+            payload.update(bytes(packet))
     options = {
         "video_track_timescale": str(clock),
         "movie_timescale": str(clock),
@@ -63,6 +68,7 @@ def join_clips(parts: Sequence[Path], frames: Sequence[int], rate: Fraction, out
                 packet.dts = (offset + position - delay) * tick
                 output.mux(packet)
             offset += count
+    return payload.hexdigest()
 
 
 def _parameter_set(part: Path) -> bytes | None:
@@ -104,7 +110,7 @@ def _frame_numbers(
 
 def _open(part: Path) -> av.container.InputContainer:
     try:
-        return av.open(part, format="mp4", options={"protocol_whitelist": "file"})
+        return open_clip(part)
     except av.FFmpegError as error:
         raise _failed(part, f"cannot be opened: {error}") from error
 

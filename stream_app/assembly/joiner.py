@@ -111,6 +111,7 @@ def assemble_order(mix: Mix, accepted: MixAccepted, settings: Settings, song: Pa
         ),
         sidecars=accepted.subtitles.sidecar,
         mixes_dir=settings.mixes_dir,
+        songs_dir=settings.songs_dir,
     )
 
 

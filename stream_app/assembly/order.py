@@ -55,6 +55,7 @@ class AssembleOrder(_Message):
     lyrics: tuple[Lyric, ...] = ()
     sidecars: tuple[Sidecar, ...] = ()
     mixes_dir: Path = Field(description="where finished mixes lie, such as artifacts/mixes")
+    songs_dir: Path = Field(description="where encoded songs are kept, such as artifacts/songs")
 
     @model_validator(mode="after")
     def _has_the_song_that_it_names(self) -> "AssembleOrder":

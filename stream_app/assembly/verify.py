@@ -29,7 +29,7 @@ class Expected:
         profile: size and rate.
         frames: pictures, and by that the length of picture and sound.
         has_song: whether there is exactly one audio stream, or none.
-        payload: `payload_digest` of the clips it was joined from, when they were verified frame by frame:
+        payload: what `join_clips` gave for its clips, when they were verified frame by frame:
             equal bytes under equal parameter sets decode to equal pictures, so they need not be decoded
             again. `None` has every picture decoded.
     """
@@ -52,16 +52,6 @@ def verify_video(path: Path, expected: Expected) -> None:
         faults = [f"it cannot be read to its end: {error}"]
     if faults:
         raise MixError(MixFailure.JOIN_FAILED, f"the joined video is not right: {'; '.join(faults)}")
-
-
-def payload_digest(parts: Sequence[Path]) -> str:
-    """sha256 over the coded pictures of the parts, one after the other, in decoding order."""
-    digest = sha256()
-    for part in parts:
-        with av.open(part) as source:
-            for packet in source.demux(source.streams.video[0]):
-                digest.update(bytes(packet))
-    return digest.hexdigest()
 
 
 def _faults(path: Path, expected: Expected) -> Iterator[str]:

@@ -101,7 +101,7 @@ class ClipStore:
     def sweep(self) -> int:
         """Remove temporary files of processes that are gone, or that are stale; how many were removed.
 
-        Of the copies of sources that cutters keep for one another, those used last stay, `COPIES_BYTES` of them.
+        Of the copies of sources that cutters keep for one another, `COPIES_BYTES` stay, used last.
         Pids are reused and may be of another machine on a shared disk, so a file is only taken when it is
         stale, or when its pid is of no process here and it has not been written to for a minute.
         """

@@ -8,6 +8,7 @@ from av.container import InputContainer
 from av.video.stream import VideoStream
 
 from stream_app.clip.encoding import BT709, LIMITED_RANGE, parameter_set
+from stream_app.clip.reading import open_clip
 from stream_app.domain.errors import SourceError
 from topics.profile import RenderProfile
 from topics.reasons import FallbackReason
@@ -22,8 +23,7 @@ def verify_clip(path: Path, profile: RenderProfile, frames: int) -> None:
         SourceError: `cut_failed`, with what was seen.
     """
     try:
-        # FFmpeg would otherwise open whatever the file's first bytes look like.
-        with av.open(str(path), format="mp4") as clip:
+        with open_clip(path) as clip:
             if [stream.type for stream in clip.streams] != ["video"]:
                 raise _refused(path, f"its streams are {[stream.type for stream in clip.streams]}")
             stream = clip.streams.video[0]

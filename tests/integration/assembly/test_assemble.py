@@ -43,6 +43,7 @@ def make_order(tmp_path: Path, clicks: Callable[[str], Path]) -> MakeOrder:
             profile=profile,
             parts=(first, Part(kind="filler", frames=5), second),
             mixes_dir=tmp_path / "mixes",
+            songs_dir=tmp_path / "songs",
         )
         if isinstance(song := changes.get("song"), Song):
             changes["song_path"] = tmp_path / song.uri
@@ -203,3 +204,15 @@ def test_a_disk_that_takes_no_more_is_our_own_fault(make_order: MakeOrder, perce
     )
     assert "own fault" in ended.stdout, ended.stderr
     assert files(order) == []
+
+
+def test_the_same_song_at_the_same_place_is_encoded_once(make_order: MakeOrder, tmp_path: Path) -> None:
+    order = make_order(song=Song(uri="song.m4a"))
+    first = assemble_mix(order)
+    (kept,) = (tmp_path / "songs").glob("*.mp4")
+    made_at = kept.stat().st_mtime_ns
+    again = assemble_mix(order.model_copy(update={"revision": 2}))
+    assert again.sha256 == first.sha256
+    assert [song.stat().st_mtime_ns for song in (tmp_path / "songs").glob("*.mp4")] == [made_at]
+    assemble_mix(make_order(song=Song(uri="song.m4a", offset_ms=40), revision=3))
+    assert len(list((tmp_path / "songs").glob("*.mp4"))) == 2

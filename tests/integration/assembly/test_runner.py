@@ -30,6 +30,7 @@ def order(tmp_path: Path) -> AssembleOrder:
         profile=profile,
         parts=(*write_parts(tmp_path / "clips", (4, 5), profile), Part(kind="filler", frames=3)),
         mixes_dir=tmp_path / "mixes",
+        songs_dir=tmp_path / "songs",
     )
 
 

@@ -20,6 +20,7 @@ def test_an_order_survives_json() -> None:
             Part(kind="filler", frames=4),
         ),
         mixes_dir=Path("artifacts/mixes"),
+        songs_dir=Path("songs"),
     )
     assert AssembleOrder.model_validate_json(order.model_dump_json()) == order
     assert order.out_dir == Path("artifacts/mixes/demo-1/r2")

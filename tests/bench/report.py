@@ -1,0 +1,84 @@
+"""The table, on the terminal and in `docs/performance.md`."""
+
+import os
+import platform
+import subprocess
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from sources import ROOT
+
+BEGIN, END = "<!-- begin: written by tests/bench/cutting.py -->", "<!-- end -->"
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One row: what was measured, what it must be, what it is, and how it came about."""
+
+    name: str
+    must: str
+    measured: str
+    holds: bool | None
+    how: str
+
+    @property
+    def verdict(self) -> str:
+        """Whether it holds; a comparison has nothing to hold."""
+        return {True: "yes", False: "NO", None: ""}[self.holds]
+
+
+def at_most(name: str, limit: float, value: float, how: str, unit: str = "") -> Figure:
+    """A figure that may not be above its limit."""
+    return Figure(name, f"<= {limit:g}{unit}", f"{value:.3g}{unit}", value <= limit, how)
+
+
+def at_least(name: str, limit: float, value: float, how: str) -> Figure:
+    """A figure that may not be below its limit."""
+    return Figure(name, f">= {limit:g}", f"{value:.3g}", value >= limit, how)
+
+
+def as_text(figures: Sequence[Figure]) -> str:
+    """The rows for a terminal."""
+    rows = [("figure", "must", "is", "holds"), *((f.name, f.must, f.measured, f.verdict) for f in figures)]
+    widths = [max(len(row[column]) for row in rows) for column in range(4)]
+    return "\n".join(
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows
+    )
+
+
+def as_markdown(figures: Sequence[Figure]) -> str:
+    """The rows for the page."""
+    head = ["| figure | must | is | holds | how |", "|---|---|---|---|---|"]
+    rows = [f"| {f.name} | {f.must} | {f.measured} | {f.verdict} | {f.how} |" for f in figures]
+    return "\n".join([*head, *rows])
+
+
+def machine() -> str:
+    """What this was measured on, and which state of the code."""
+    model = next((_value(line) for line in _lines("/proc/cpuinfo") if line.startswith("model name")), "?")
+    commit = _git("rev-parse", "--short", "HEAD") + (" with changes" if _git("status", "--porcelain") else "")
+    kernel = f"{platform.system()} {platform.release()}"
+    load = os.getloadavg()[0]
+    return f"{os.cpu_count()} cores, {model}, {kernel}; commit {commit}; load before the run {load:.1f}"
+
+
+def _value(line: str) -> str:
+    return line.partition(":")[2].strip()
+
+
+def _lines(path: str) -> Iterable[str]:
+    return Path(path).read_text().splitlines()
+
+
+def _git(*arguments: str) -> str:
+    done = subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, text=True, check=False)
+    return done.stdout.strip()
+
+
+def write_page(page: Path, date: str, where: str, figures: Sequence[Figure]) -> None:
+    """Put the table into the page, between its two marks; what people wrote around them stays."""
+    before, _, rest = page.read_text(encoding="utf-8").partition(BEGIN)
+    after = rest.partition(END)[2]
+    table = f"{BEGIN}\nMeasured {date} on {where}.\n\n{as_markdown(figures)}\n{END}"
+    page.write_text(f"{before}{table}{after}", encoding="utf-8")

@@ -69,7 +69,9 @@ class Role:
         wait_until(said, f"{self._name} says {event} {fields}", timeout_s)
 
     def metrics(self) -> dict[str, float]:
-        port = next(line["metrics_port"] for line in self.lines() if line["event"] == "render_worker.started")
+        started = [line for line in self.lines() if line["event"] == "render_worker.started"]
+        # A worker that was killed and started again listens elsewhere.
+        port = started[-1]["metrics_port"]
         with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5) as answer:
             rows = [row.rsplit(" ", 1) for row in answer.read().decode().splitlines() if row[0] != "#"]
         return {name: float(value) for name, value in rows}

@@ -275,8 +275,9 @@ def test_workers_may_come_and_go_in_the_middle_of_a_mix(
 ) -> None:
     second = Role("worker", stack.worker.environment, tmp_path / "second.log")
     request = small(slow_case, "shared")
-    # A picture that no other test has asked for: recalled clips would be there before the second worker is.
-    request["profile"] = {**request["profile"], "width": 480, "height": 270, "quality": "standard"}
+    # A picture that no other test has asked for, and one that takes its time: the clips must not all be there
+    # before the second worker is.
+    request["profile"] = {**request["profile"], "width": 1280, "height": 718, "quality": "high"}
     stack.submit(request)
     stack.worker.wait_for("render_worker.clip_task_completed", mix_id="shared", count=5)
     second.start()

@@ -76,6 +76,9 @@ def render_text(text: str, profile: RenderProfile, out: Path) -> Rendered:
         if still is None or not still.is_cut_off:
             break
         layout = replace(layout, scale=layout.scale * NARROWER)
+    else:
+        if still is None:
+            undrawn += _distinct(layout.rows)
     return Rendered(still, undrawn)
 
 
@@ -119,11 +122,15 @@ def _run(layout: Layout, subtitles: Path, picture: Path) -> Ended | None:
 
 
 def _undrawn(layout: Layout, ended: Ended | None) -> str:
-    distinct = dict.fromkeys("".join(layout.rows))
+    distinct = _distinct(layout.rows)
     if ended is None:
-        return "".join(distinct)
+        return distinct
     missing = {chr(int(code, 16)) for code in _MISSING.findall(ended.stderr)}
     return "".join(char for char in distinct if char in missing)
+
+
+def _distinct(rows: Sequence[str]) -> str:
+    return "".join(dict.fromkeys("".join(rows)))
 
 
 def _without(rows: Sequence[str], undrawn: str) -> tuple[str, ...]:

@@ -194,6 +194,13 @@ def test_a_text_that_crashes_libass_is_told_as_undrawn(out: Path, monkeypatch: p
     assert render_text("lala", HD, out) == render.Rendered(None, "la")
 
 
+def test_a_text_of_which_ever_more_is_missing_is_told_whole(
+    out: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(render, "_try", lambda layout, _: render.Rendered(None, layout.rows[0][0]))
+    assert render_text("abcdefghij", HD, out) == render.Rendered(None, "abcdefghij")
+
+
 def test_a_text_that_takes_for_ever_is_told_as_undrawn(out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def too_slow(*_: object, **__: object) -> Ended:
         raise TimeLimitError

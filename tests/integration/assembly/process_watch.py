@@ -3,6 +3,7 @@
 import os
 import select
 import time
+from collections.abc import Collection
 from pathlib import Path
 
 PATIENCE_S = 15.0
@@ -23,11 +24,14 @@ def descendants(pid: int) -> set[int]:
     return found
 
 
-def wait_for_encoder(pid: int) -> set[int]:
-    """The processes below `pid`, once an ffmpeg is among them; there is no event of a process's birth."""
+def wait_for_encoder(pid: int, apart_from: Collection[int] = ()) -> set[int]:
+    """The processes below `pid`, once an ffmpeg is among them; there is no event of a process's birth.
+
+    Those of `apart_from` were there before and belong to others: the Kafka of the run may be one.
+    """
     end = time.monotonic() + PATIENCE_S
     while time.monotonic() < end:
-        found = descendants(pid)
+        found = descendants(pid).difference(apart_from)
         if any("ffmpeg" in _program(each) for each in found):
             return found
         select.select([], [], [], 0.01)

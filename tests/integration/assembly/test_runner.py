@@ -75,8 +75,9 @@ async def test_a_fault_of_our_own_is_none_of_the_mix(order: AssembleOrder, tmp_p
 
 
 async def test_a_child_killed_from_outside_is_none_of_the_mix(long_order: AssembleOrder) -> None:
+    others = descendants(os.getpid())
     running = asyncio.create_task(run_assembly(long_order, timeout_s=60))
-    family = await asyncio.to_thread(wait_for_encoder, os.getpid())
+    family = await asyncio.to_thread(wait_for_encoder, os.getpid(), others)
     child = min(family)
     os.kill(child, signal.SIGKILL)
     with pytest.raises(OwnFaultError, match="status -9"):
@@ -85,8 +86,9 @@ async def test_a_child_killed_from_outside_is_none_of_the_mix(long_order: Assemb
 
 
 async def test_the_time_limit_ends_the_child_and_its_encoder(long_order: AssembleOrder) -> None:
+    others = descendants(os.getpid())
     running = asyncio.create_task(run_assembly(long_order, timeout_s=10))
-    family = await asyncio.to_thread(wait_for_encoder, os.getpid())
+    family = await asyncio.to_thread(wait_for_encoder, os.getpid(), others)
     with pytest.raises(MixError, match="did not end within 10 s") as failed:
         await running
     assert failed.value.reason == "join_failed"
@@ -95,8 +97,9 @@ async def test_the_time_limit_ends_the_child_and_its_encoder(long_order: Assembl
 
 
 async def test_cancelling_ends_the_child_and_its_encoder(long_order: AssembleOrder) -> None:
+    others = descendants(os.getpid())
     running = asyncio.create_task(run_assembly(long_order, timeout_s=60))
-    family = await asyncio.to_thread(wait_for_encoder, os.getpid())
+    family = await asyncio.to_thread(wait_for_encoder, os.getpid(), others)
     running.cancel()
     with pytest.raises(asyncio.CancelledError):
         await running

@@ -18,7 +18,7 @@ from stream_app.cutting.orders import CutOrder
 from stream_app.cutting.pool import CutterPool
 from stream_app.cutting.terms import Isolation
 from stream_app.sources.source_file import SourceFile
-from tests.integration.assembly.process_watch import wait_for_encoder
+from tests.integration.assembly.process_watch import descendants, wait_for_encoder
 from tests.integration.cutting.sandboxes import LEVELS, sandbox_of
 from topics.profile import RenderProfile
 
@@ -73,8 +73,9 @@ async def test_cancelling_ends_the_ffmpeg_too(
     sandbox = sandbox_of(level, tmp_path, long_stream.parent)
     order = CutOrder(SourceFile(long_stream), 0, 20, 0, small)
     async with CutterPool(1, tmp_path / "clips", sandbox) as pool:
+        others = descendants(os.getpid())
         job = asyncio.create_task(pool.run(order))
-        family = await asyncio.to_thread(wait_for_encoder, os.getpid())
+        family = await asyncio.to_thread(wait_for_encoder, os.getpid(), others)
         await asyncio.to_thread(wait_for_a_file, tmp_path / "clips" / ".tmp")
         job.cancel()
         await asyncio.to_thread(see_gone, family, GONE_WITHIN_S)

@@ -8,6 +8,7 @@ from pathlib import Path
 import av
 
 from stream_app.domain.errors import MixError
+from stream_app.domain.frames import SECOND_MS, round_half_up
 from topics.reasons import MixFailure
 
 FORMATS = "wav,w64,aiff,caf,mp3,aac,flac,ogg,mov,matroska,mpegts,mpeg,avi,flv,ac3,eac3,asf"
@@ -46,7 +47,7 @@ class SongFile:
     @property
     def length_ms(self) -> int:
         """Its length in ms, half up."""
-        return (2000 * self.length.numerator + self.length.denominator) // (2 * self.length.denominator)
+        return round_half_up(self.length * SECOND_MS)
 
 
 def measure_song(path: Path) -> SongFile:

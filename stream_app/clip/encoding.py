@@ -35,7 +35,7 @@ MOVFLAGS = "+frag_keyframe+empty_moov+default_base_moof"
 """Fragmented: the only kind of mp4 whose clock every joiner reads exactly."""
 
 # "standard" takes 0.4 of the CPU of x264's veryfast crf 23, at its VMAF and a tenth more bits: most of that
-# by having no B-frames to weigh. docs/performance.md has the table, and what lost.
+# by having no B-frames to weigh. Its measurements were not kept: measure again before you build on them.
 _QUALITY: dict[Quality, dict[str, str]] = {
     "draft": {"preset": "ultrafast", "crf": "26"},
     "standard": {
@@ -97,7 +97,7 @@ class ClipWriter:
             # A file of our own, not FFmpeg's: Python reports a full disk at the write that meets it.
             self._file = self._path.open("wb")
         except OSError as error:
-            raise _own_fault(self._path, error) from error
+            raise OwnFaultError.of_disk(f"write the clip {self._path}", error) from error
         self._container, self._stream = _open_output(self._file, self._profile)
         return self
 
@@ -118,7 +118,7 @@ class ClipWriter:
         try:
             self._container.mux(self._stream.encode(picture))
         except OSError as error:
-            raise _own_fault(self._path, error) from error
+            raise OwnFaultError.of_disk(f"write the clip {self._path}", error) from error
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -129,7 +129,7 @@ class ClipWriter:
                 self._container.close()
                 self._file.close()
         except OSError as fault:
-            raise _own_fault(self._path, fault) from fault
+            raise OwnFaultError.of_disk(f"write the clip {self._path}", fault) from fault
         finally:
             if not self._file.closed:
                 self._discard()
@@ -139,10 +139,6 @@ class ClipWriter:
             with suppress(OSError, av.FFmpegError):
                 resource.close()
         self._path.unlink(missing_ok=True)
-
-
-def _own_fault(path: Path, error: OSError) -> OwnFaultError:
-    return OwnFaultError(f"cannot write the clip {path}: {error.strerror or error}; check the artifacts disk")
 
 
 def black_picture(profile: RenderProfile) -> av.VideoFrame:

@@ -95,7 +95,7 @@ class ClipStore:
         except (FileNotFoundError, ValueError, KeyError, TypeError):
             return None
         except OSError as error:
-            raise _own_fault(self._recipes, error) from error
+            raise OwnFaultError.of_disk(f"keep {self._recipes}", error) from error
         return StoredClip(digest, path, size), facts
 
     def sweep(self) -> int:
@@ -190,8 +190,4 @@ def _own_disk(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise _own_fault(path, error) from error
-
-
-def _own_fault(path: Path, error: OSError) -> OwnFaultError:
-    return OwnFaultError(f"cannot keep {path}: {error.strerror or error}; check the artifacts disk")
+        raise OwnFaultError.of_disk(f"keep {path}", error) from error

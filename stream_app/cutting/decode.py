@@ -106,8 +106,8 @@ class _Run:
         whole = context.name not in SKIPPING_CODECS
         for packet in packets_of(self._container, self._stream):
             self._note_keyframe(packet.pts, is_keyframe=packet.is_keyframe)
-            # A deinterlacer needs a frame's neighbours; otherwise what no other frame needs may be left out.
             self._check_presence(packet)
+            # A deinterlacer needs a frame's neighbours; otherwise what no other frame needs may be left out.
             needed = whole or packet.pts is None or packet.pts in self._wanted
             context.skip_frame = "DEFAULT" if needed else "NONREF"
             for frame in self._decode(packet):

@@ -1,7 +1,6 @@
 """Looks into a source without decoding: which of its bytes a cut reads, and when its video is shown."""
 
 import re
-from collections.abc import Iterable
 from typing import cast
 
 import av
@@ -13,6 +12,7 @@ from stream_app.cutting.frame_choice import choose_frames
 from stream_app.cutting.index import SourceIndex, index_source, open_source, packets_of, video_stream
 from stream_app.domain.errors import SourceError
 from stream_app.sources.source_file import ByteSpan, Need, SourceFile, Times
+from stream_app.sources.spans import union
 from topics.reasons import FallbackReason
 
 AFTERWARDS = REORDER + 2
@@ -53,7 +53,7 @@ def locate(file: SourceFile, need: Need) -> tuple[ByteSpan, ...] | None:
     for landing in LANDINGS_S:
         spans = _read_from(index, wanted, landing)
         if spans is not None:
-            return _merged(spans)
+            return union(spans, gap=NEAR_BYTES)
     return None
 
 
@@ -100,13 +100,3 @@ def _read_from(index: SourceIndex, wanted: list[int], landing_s: int | None) -> 
                 if afterwards == 0:
                     break
     return None if missing else spans
-
-
-def _merged(spans: Iterable[ByteSpan]) -> tuple[ByteSpan, ...]:
-    merged: list[ByteSpan] = []
-    for start, stop in sorted(spans):
-        if merged and start <= merged[-1][1] + NEAR_BYTES:
-            merged[-1] = (merged[-1][0], max(stop, merged[-1][1]))
-        else:
-            merged.append((start, stop))
-    return tuple(merged)

@@ -123,7 +123,7 @@ def _rebased(identity: FileIdentity, out: Path, timeout_s: float) -> Path:
     except FileNotFoundError:
         pass
     except OSError as error:
-        raise OwnFaultError(f"cannot use {copy}: {error.strerror}; check the artifacts disk") from error
+        raise OwnFaultError.of_disk(f"use {copy}", error) from error
     else:
         return copy
     draft = out.with_stem(f"{out.stem}-rebased")

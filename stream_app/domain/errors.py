@@ -39,6 +39,16 @@ class SourceError(ClipfoldError):
         self.retryable = retryable
         self.retry_after_ms = retry_after_ms
 
+    def in_words(self, message: str) -> "SourceError":
+        """The same failure as another exception, told as `message`."""
+        return SourceError(
+            self.reason,
+            message,
+            stage=self.stage,
+            retryable=self.retryable,
+            retry_after_ms=self.retry_after_ms,
+        )
+
 
 class MixError(ClipfoldError):
     """The mix as a whole cannot be made; it ends as `mix-failed`."""
@@ -54,6 +64,11 @@ class OwnFaultError(ClipfoldError):
     """A fault of our own side (disk full, Kafka away): the work waits and is retried, never a placeholder."""
 
     retryable = True
+
+    @classmethod
+    def of_disk(cls, what: str, error: OSError) -> "OwnFaultError":
+        """Our disk did not take something; `what` completes "cannot ..."."""
+        return cls(f"cannot {what}: {error.strerror or error}; check the artifacts disk")
 
 
 class UsageError(ClipfoldError):

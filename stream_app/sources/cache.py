@@ -69,7 +69,7 @@ class SourceCache:
             self._entries, self._trash = folder / "entries", folder / "trash"
             self._entries.mkdir(exist_ok=True)
         except OSError as error:
-            raise _own_fault(root, error) from error
+            raise OwnFaultError.of_disk(f"keep {root}", error) from error
 
     @asynccontextmanager
     async def kept(self, name: str, make: Callable[[Path], Awaitable[None]]) -> AsyncIterator[Path]:
@@ -127,7 +127,7 @@ class SourceCache:
                 raise
             if _is_full(error):
                 await self.make_room()
-            raise _own_fault(self._entries, error) from error
+            raise OwnFaultError.of_disk(f"keep {self._entries}", error) from error
 
     async def grew(self, count: int) -> None:
         """So many bytes have been written into an entry; others may have to go for them."""
@@ -154,7 +154,7 @@ class SourceCache:
             try:
                 evicted = await _to_its_end(work)
             except OSError as error:
-                raise _own_fault(self._entries, error) from error
+                raise OwnFaultError.of_disk(f"keep {self._entries}", error) from error
         self._bytes, step = evicted.left, self._max_bytes // _SCAN_SHARE
         is_over = evicted.left >= self._max_bytes
         self._scan_at = evicted.left + step if is_over else min(evicted.left + step, self._max_bytes)
@@ -167,7 +167,7 @@ class SourceCache:
                 return await work()
             except OSError as error:
                 if not (_is_full(error) and await self.make_room()):
-                    raise _own_fault(self._entries, error) from error
+                    raise OwnFaultError.of_disk(f"keep {self._entries}", error) from error
 
 
 class CacheEntry:
@@ -246,7 +246,3 @@ async def _to_its_end(work: Callable[[], T]) -> T:
 
 def _is_full(error: OSError) -> bool:
     return error.errno in (errno.ENOSPC, errno.EDQUOT)
-
-
-def _own_fault(path: Path, error: OSError) -> OwnFaultError:
-    return OwnFaultError(f"cannot keep {path}: {error.strerror or error}; check the artifacts disk")

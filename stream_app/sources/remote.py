@@ -12,6 +12,7 @@ from stream_app.sources.known import Known
 from stream_app.sources.partial_file import PartialFile
 from stream_app.sources.source_file import ByteSpan
 from stream_app.sources.spans import bounded, missing, union
+from stream_app.sources.together import all_of
 
 GAP_BYTES = 1 << 18
 """Holes up to this are fetched along: about what a connection brings in the time that a request takes."""
@@ -107,12 +108,7 @@ class RemoteFile:
             async with few:
                 await self._fetch(gap)
 
-        try:
-            async with asyncio.TaskGroup() as group:
-                for gap in gaps:
-                    group.create_task(fetch(gap))
-        except BaseExceptionGroup as failures:
-            raise failures.exceptions[0] from None
+        await all_of(fetch(gap) for gap in gaps)
 
     async def _fetch(self, gap: ByteSpan) -> None:
         """Fetch one piece; when it breaks off, the rest of it once more."""

@@ -11,7 +11,7 @@ from stream_app.settings import Settings
 from stream_app.sources.address import parse_url
 from stream_app.sources.cache import ROOM_BYTES, SourceCache
 from stream_app.sources.fetch_error import shown
-from stream_app.sources.hls import is_playlist, obtain_hls
+from stream_app.sources.hls import MAX_PLAYLIST_BYTES, is_playlist, obtain_hls
 from stream_app.sources.http import HttpClient
 from stream_app.sources.local import resolve_local
 from stream_app.sources.opening import open_remote
@@ -20,9 +20,6 @@ from stream_app.sources.remote import Place, RemoteFile
 from stream_app.sources.source_file import Need, Prober, SourceFile
 from stream_app.sources.whole import fetch_whole
 from topics.reasons import FallbackReason
-
-MAX_PLAYLIST_BYTES = 4 * 2**20
-"""A day of two-second segments with signed addresses of 90 bytes each; past that it is no film."""
 
 _SNIFF_BYTES = 64
 """Enough to tell a playlist: a byte order mark and `#EXTM3U`."""

@@ -26,20 +26,10 @@ class Turn:
         failures = self._failures
         async with self._lock:
             if self._error is not None and self._failures != failures:
-                raise _again(self._error)
+                # Another exception: one that is raised in two mixes mixes up their tracebacks.
+                raise self._error.in_words(str(self._error))
             try:
                 yield
             except SourceError as error:
                 self._failures, self._error = self._failures + 1, error
                 raise
-
-
-def _again(error: SourceError) -> SourceError:
-    """The same failure for another task: one exception raised in two mixes up their tracebacks."""
-    return SourceError(
-        error.reason,
-        str(error),
-        stage=error.stage,
-        retryable=error.retryable,
-        retry_after_ms=error.retry_after_ms,
-    )

@@ -2,18 +2,18 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Coroutine, Iterable, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from fractions import Fraction
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from stream_app.domain.errors import SourceError
 from stream_app.sources.hls.files import Plain, StreamFiles, segment_error
 from stream_app.sources.hls.playlist import Segment, shown
 from stream_app.sources.hls.splice import SYNC
 from stream_app.sources.source_file import Times
+from stream_app.sources.together import all_of
 from topics.reasons import FallbackReason
 
 AT_ONCE = 4
@@ -102,13 +102,8 @@ class Segments:
         except SourceError as error:
             segment, text = self[place], str(error)
             address = shown(segment.media.url)
-            raise SourceError(
-                error.reason,
-                f"segment {segment.number}: {text if address in text else f'{address}: {text}'}",
-                stage=error.stage,
-                retryable=error.retryable,
-                retry_after_ms=error.retry_after_ms,
-            ) from error
+            told = text if address in text else f"{address}: {text}"
+            raise error.in_words(f"segment {segment.number}: {told}") from error
 
     async def _fetch(self, place: int) -> None:
         segment = self[place]
@@ -158,16 +153,6 @@ async def measured(files: StreamFiles, parts: list[Plain]) -> Times:
     async with files.cache.kept(name, measure) as path:
         first, end, key, *time_base = json.loads(await files.cache.on_disk(path.read_bytes))
     return Times(first, end, Fraction(*time_base), key)
-
-
-async def all_of(work: Iterable[Coroutine[Any, Any, None]]) -> None:
-    """Do all of it at once; the first failure ends the rest and is raised."""
-    try:
-        async with asyncio.TaskGroup() as group:
-            for part in work:
-                group.create_task(part)
-    except BaseExceptionGroup as failures:
-        raise failures.exceptions[0] from None
 
 
 def _head(path: Path) -> bytes:

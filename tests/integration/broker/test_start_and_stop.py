@@ -5,6 +5,7 @@ import os
 import socket
 import time
 from collections.abc import Callable
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
@@ -77,9 +78,8 @@ def test_two_starts_at_once_make_one_broker_that_outlives_both_and_ends_with_its
     assert broker.status(home) is None
     assert not broker.stop(home)
     host, _, port = running.bootstrap.partition(":")
-    with socket.socket() as listener:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind((host, int(port)))
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection((host, int(port)), timeout=5).close()
 
 
 def test_nothing_runs_where_nothing_was_started(home: Path) -> None:
@@ -88,22 +88,40 @@ def test_nothing_runs_where_nothing_was_started(home: Path) -> None:
     assert not home.exists()
 
 
-def test_a_restart_keeps_the_ports_unless_somebody_has_them(home: Path, start: Start) -> None:
-    first = start()
-    broker.stop(home)
-    again = start()
-    broker.stop(home)
-    run = json.loads((home / "broker" / "run.json").read_text())
-    with socket.socket() as one, socket.socket() as other:
-        for listener, name in ((one, "port"), (other, "controller_port")):
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            listener.bind(("127.0.0.1", run[name]))
-            listener.listen()
-        elsewhere = start()
+def two_ports_outside_the_systems_choice() -> tuple[int, int]:
+    """Free ones that no other process can be given by chance, as 0 gives any."""
+    free: list[int] = []
+    for port in range(21_000, 32_000):
+        with suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            free.append(port)
+        if len(free) == 2:
+            break
+    one, other = free
+    return one, other
 
-    assert again.bootstrap == first.bootstrap == run["bootstrap"]
-    assert elsewhere.bootstrap != first.bootstrap
-    assert broker.status(home) is not None
+
+def test_a_restart_keeps_the_ports_unless_somebody_has_them(home: Path, start: Start) -> None:
+    start()
+    broker.stop(home)
+    run_file = home / "broker" / "run.json"
+    run = json.loads(run_file.read_text())
+    wanted = run["port"], run["controller_port"] = two_ports_outside_the_systems_choice()
+    run_file.write_text(json.dumps(run))
+    kept = start()
+    kept_run = run_file.read_text()
+    broker.stop(home)
+    with ExitStack() as held:
+        for name in ("port", "controller_port"):
+            listener = held.enter_context(socket.create_server(("127.0.0.1", 0)))
+            run[name] = listener.getsockname()[1]
+        run_file.write_text(json.dumps(run))
+        elsewhere = start()
+        status = broker.status(home)
+
+    assert kept.bootstrap == f"127.0.0.1:{wanted[0]}"
+    assert json.loads(kept_run)["controller_port"] == wanted[1]
+    assert elsewhere.bootstrap != f"127.0.0.1:{run['port']}"
+    assert status is not None
 
 
 def test_a_start_that_fails_shows_the_end_of_the_log_and_leaves_no_process(

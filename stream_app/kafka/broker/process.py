@@ -2,11 +2,13 @@
 
 import json
 import os
+import select
 import signal
 import subprocess
 import sys
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -76,20 +78,43 @@ def is_alive(place: BrokerPlace, run: Run) -> bool:
 
 
 def end(place: BrokerPlace, run: Run, *, timeout_s: float) -> None:
-    """End the broker: SIGTERM, a wait, SIGKILL.
+    """End the broker: SIGTERM, a wait, SIGKILL. Its ports and files are free afterwards.
 
     Raises:
         BrokerError: it is there even after SIGKILL.
     """
-    for number, limit_s in ((signal.SIGTERM, timeout_s), (signal.SIGKILL, KILL_WAIT_S)):
-        if is_alive(place, run):
+    with _watched(run.pid) as process:
+        if not is_alive(place, run):
+            return
+        for number, limit_s in ((signal.SIGTERM, timeout_s), (signal.SIGKILL, KILL_WAIT_S)):
             with suppress(ProcessLookupError):
                 os.kill(run.pid, number)
-        deadline = Deadline(limit_s)
-        while is_alive(place, run) and not deadline.passed():
-            time.sleep(POLL_S)
-    if is_alive(place, run):
-        raise BrokerError(f"Kafka, process {run.pid}, did not end within {KILL_WAIT_S:.0f} s of SIGKILL")
+            if _ends(place, run, process, Deadline(limit_s)):
+                return
+    raise BrokerError(f"Kafka, process {run.pid}, did not end within {KILL_WAIT_S:.0f} s of SIGKILL")
+
+
+@contextmanager
+def _watched(pid: int) -> Iterator[int | None]:
+    """A handle of the process that shows its end; None where the system has no such thing."""
+    try:
+        handle = os.pidfd_open(pid)
+    except (OSError, AttributeError):
+        yield None
+        return
+    try:
+        yield handle
+    finally:
+        os.close(handle)
+
+
+def _ends(place: BrokerPlace, run: Run, process: int | None, deadline: Deadline) -> bool:
+    if process is not None:
+        # A process that is ending has no command line any more, and still its ports and files.
+        return bool(select.select([process], [], [], deadline.left())[0])
+    while is_alive(place, run) and not deadline.passed():
+        time.sleep(POLL_S)
+    return not is_alive(place, run)
 
 
 def _command_line(pid: int) -> str:

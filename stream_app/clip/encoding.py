@@ -9,6 +9,7 @@ import io
 from contextlib import suppress
 from fractions import Fraction
 from functools import lru_cache
+from hashlib import sha256
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Self
@@ -91,6 +92,12 @@ class ClipWriter:
         self.frames = 0
         self._path = path
         self._profile = profile
+        self._encoded = sha256()
+
+    @property
+    def payload(self) -> str:
+        """SHA-256 of the coded pictures that the encoder has given so far, as MP4 holds them."""
+        return self._encoded.hexdigest()
 
     def __enter__(self) -> Self:
         try:
@@ -115,8 +122,11 @@ class ClipWriter:
         self.frames += 1
 
     def _mux(self, picture: av.VideoFrame | None) -> None:
+        packets = self._stream.encode(picture)
+        for packet in packets:
+            self._encoded.update(_as_in_mp4(bytes(packet)))
         try:
-            self._container.mux(self._stream.encode(picture))
+            self._container.mux(packets)
         except OSError as error:
             raise OwnFaultError.of_disk(f"write the clip {self._path}", error) from error
 
@@ -139,6 +149,12 @@ class ClipWriter:
             with suppress(OSError, av.FFmpegError):
                 resource.close()
         self._path.unlink(missing_ok=True)
+
+
+def _as_in_mp4(coded: bytes) -> bytes:
+    """H.264 with start codes (ITU-T H.264 Annex B) as MP4 has it: the length of each unit before it."""
+    units = [unit.rstrip(b"\0") for unit in coded.split(b"\0\0\1")[1:]]
+    return b"".join(len(unit).to_bytes(4, "big") + unit for unit in units)
 
 
 def black_picture(profile: RenderProfile) -> av.VideoFrame:

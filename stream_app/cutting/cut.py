@@ -23,7 +23,7 @@ METHOD, METHOD_REBASED = "pyav-exact", "pyav-exact-rebased"
 
 @dataclass(frozen=True)
 class Cut:
-    """What a clip that was just cut shows, read from the frames that were decoded.
+    """What a clip that was just made shows; of a cut, read from the frames that were decoded.
 
     Attributes:
         frames: all of them.
@@ -32,6 +32,7 @@ class Cut:
             without one.
         last_source_ms: of the last one.
         method: `pyav-exact`, or `pyav-exact-rebased` when a copy on a straight clock was cut.
+        payload: SHA-256 of the coded pictures, as the encoder gave them.
         undrawn: characters of the overlay that no font here has.
     """
 
@@ -40,6 +41,7 @@ class Cut:
     first_source_ms: int | None
     last_source_ms: int | None
     method: str
+    payload: str
     undrawn: str = ""
 
 
@@ -87,6 +89,7 @@ def _cut(order: CutOrder, index: SourceIndex, out: Path) -> Cut:
         first_source_ms=index.clock.ms(shown[0]),
         last_source_ms=index.clock.ms(shown[-1]),
         method=METHOD if index.path == index.origin else METHOD_REBASED,
+        payload=writer.payload,
         undrawn=lettering.undrawn,
     )
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import av
 
 from stream_app.clip.encoding import ClipWriter, black_picture
+from stream_app.cutting.cut import Cut
 from stream_app.cutting.decode import decode_wanted
 from stream_app.cutting.frame_choice import choose_frames
 from stream_app.cutting.index import SourceIndex
@@ -25,27 +26,31 @@ KEPT_PICTURES = 16
 
 def make_placeholder(
     asset: Path | None, profile: RenderProfile, frames: int, out: Path, lettering: Lettering | None = None
-) -> str:
+) -> Cut:
     """Write a clip of `frames` frames to `out`: `asset` looped, in the profile's shape and rate.
 
     An asset that is missing or does not decode gives black: a placeholder never fails for its asset's sake.
     The lyrics are drawn on either: they must not vanish because a source did.
 
     Returns:
-        How it was made: `placeholder` or `black`.
+        What was made; its method is `placeholder` or `black`.
 
     Raises:
         OwnFaultError: our disk did not take it.
     """
     if asset is not None:
         try:
-            _write(_loop(asset, profile, frames, out), profile, frames, out, lettering)
+            payload = _write(_loop(asset, profile, frames, out), profile, frames, out, lettering)
         except (SourceError, av.FFmpegError):
             out.unlink(missing_ok=True)
         else:
-            return METHOD_ASSET
-    _write(repeat(black_picture(profile)), profile, frames, out, lettering)
-    return METHOD_BLACK
+            return _made(METHOD_ASSET, frames, payload, lettering)
+    payload = _write(repeat(black_picture(profile)), profile, frames, out, lettering)
+    return _made(METHOD_BLACK, frames, payload, lettering)
+
+
+def _made(method: str, frames: int, payload: str, lettering: Lettering | None) -> Cut:
+    return Cut(frames, 0, None, None, method, payload, lettering.undrawn if lettering else "")
 
 
 def _write(
@@ -54,10 +59,12 @@ def _write(
     frames: int,
     out: Path,
     lettering: Lettering | None,
-) -> None:
+) -> str:
+    """Write the clip; what its payload is."""
     with ClipWriter(out, profile) as writer:
         for frame, picture in enumerate(islice(pictures, frames)):
             writer.add(lettering.over(picture, frame) if lettering else picture)
+    return writer.payload
 
 
 def _loop(asset: Path, profile: RenderProfile, frames: int, out: Path) -> Iterator[av.VideoFrame]:

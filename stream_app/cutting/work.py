@@ -84,7 +84,7 @@ def _make(order: ClipOrder, recipe: str, store: ClipStore) -> tuple[StoredClip, 
     out = store.temporary()
     try:
         cut = cut_clip(order, out) if isinstance(order, CutOrder) else _stand_in(order, out)
-        verify_clip(out, order.profile, cut.frames)
+        verify_clip(out, order.profile, cut.frames, payload=cut.payload)
         clip = store.put(out)
     finally:
         out.unlink(missing_ok=True)
@@ -94,5 +94,4 @@ def _make(order: ClipOrder, recipe: str, store: ClipStore) -> tuple[StoredClip, 
 
 def _stand_in(order: PlaceholderOrder, out: Path) -> Cut:
     lettering = Lettering(order.overlay, order.profile, out)
-    method = make_placeholder(order.asset, order.profile, order.frames, out, lettering)
-    return Cut(order.frames, 0, None, None, method, lettering.undrawn)
+    return make_placeholder(order.asset, order.profile, order.frames, out, lettering)

@@ -25,9 +25,24 @@ def clip(tmp_path: Path) -> Path:
     return out
 
 
-def refusal(path: Path, profile: RenderProfile = PROFILE, frames: int = 40) -> str:
+@pytest.fixture
+def noise(tmp_path: Path) -> tuple[Path, str]:
+    """A clip with something in it, and its payload."""
+    out, picture = tmp_path / "noise.mp4", black_picture(PROFILE)
+    with ClipWriter(out, PROFILE) as writer:
+        for k in range(40):
+            picture.planes[0].update(
+                bytes((k * 37 + i * i) % 220 + 16 for i in range(picture.planes[0].buffer_size))
+            )
+            writer.add(picture)
+    return out, writer.payload
+
+
+def refusal(
+    path: Path, profile: RenderProfile = PROFILE, frames: int = 40, payload: str | None = None
+) -> str:
     with pytest.raises(SourceError) as caught:
-        verify_clip(path, profile, frames)
+        verify_clip(path, profile, frames, payload=payload)
     assert caught.value.reason is FallbackReason.CUT_FAILED
     assert caught.value.retryable
     assert caught.value.stage == "verify"
@@ -64,27 +79,33 @@ def test_another_profile_is_refused(clip: Path, change: dict[str, object]) -> No
     refusal(clip, PROFILE.model_copy(update=change))
 
 
-@pytest.mark.parametrize("percent", [0, 1, 30, 60, 95])
-def test_a_cut_off_clip_is_refused(clip: Path, percent: int) -> None:
+@pytest.mark.parametrize("decode", [True, False])
+@pytest.mark.parametrize("percent", [0, 1, 30, 60, 95, 99])
+def test_a_cut_off_clip_is_refused(noise: tuple[Path, str], percent: int, *, decode: bool) -> None:
+    clip, payload = noise
     data = clip.read_bytes()
     clip.write_bytes(data[: len(data) * percent // 100])
-    refusal(clip)
+    refusal(clip, payload=None if decode else payload)
 
 
-def test_zeroed_data_are_refused(tmp_path: Path) -> None:
-    out = tmp_path / "noise.mp4"
-    noise = black_picture(PROFILE)
-    with ClipWriter(out, PROFILE) as writer:
-        for k in range(40):
-            noise.planes[0].update(
-                bytes((k * 37 + i * i) % 220 + 16 for i in range(noise.planes[0].buffer_size))
-            )
-            writer.add(noise)
-    verify_clip(out, PROFILE, 40)
-    data = bytearray(out.read_bytes())
+@pytest.mark.parametrize("decode", [True, False])
+def test_zeroed_data_are_refused(noise: tuple[Path, str], *, decode: bool) -> None:
+    clip, payload = noise
+    data = bytearray(clip.read_bytes())
     data[len(data) // 2 : len(data) // 2 + 300] = bytes(300)
-    out.write_bytes(data)
-    refusal(out)
+    clip.write_bytes(data)
+    refusal(clip, payload=None if decode else payload)
+
+
+def test_a_clip_holds_what_was_encoded_to_the_last_bit(noise: tuple[Path, str]) -> None:
+    clip, payload = noise
+    verify_clip(clip, PROFILE, 40)
+    verify_clip(clip, PROFILE, 40, payload=payload)
+    data = bytearray(clip.read_bytes())
+    # In the coded picture of the middle: not in a box, whose loss would show otherwise.
+    data[data.rindex(b"mdat", 0, len(data) // 2) + 200] ^= 1
+    clip.write_bytes(data)
+    assert "not those that were encoded" in refusal(clip, payload=payload)
 
 
 def test_a_writer_that_fails_leaves_no_file(tmp_path: Path) -> None:

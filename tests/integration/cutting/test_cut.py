@@ -178,7 +178,7 @@ def test_an_edit_list_moves_the_start_of_the_clock(
 
 def test_a_placeholder_is_the_asset_looped(footage: Any, small: RenderProfile, tmp_path: Path) -> None:
     out = tmp_path / "clip.mp4"
-    assert make_placeholder(footage.source("10-fps").path, small, 400, out) == "placeholder"
+    assert make_placeholder(footage.source("10-fps").path, small, 400, out).method == "placeholder"
     verify_clip(out, small, 400)
     once = [number for number in range(60) for _ in range(3)]
     assert footage.read(out) == (once * 3)[:400]
@@ -189,7 +189,7 @@ def test_a_placeholder_of_few_pictures_is_looped_too(
 ) -> None:
     out, asset = tmp_path / "clip.mp4", tmp_path / "asset.mp4"
     footage.make(footage.Kind(frames=3), asset)
-    assert make_placeholder(asset, small, 10, out) == "placeholder"
+    assert make_placeholder(asset, small, 10, out).method == "placeholder"
     assert footage.read(out) == [0, 1, 2, 0, 1, 2, 0, 1, 2, 0]
 
 
@@ -203,6 +203,6 @@ def test_a_placeholder_without_a_good_asset_is_black(
         content = data[: len(data) // 4] + bytes(2000) + data[len(data) // 4 + 2000 :]
     if content is not None:
         asset.write_bytes(content)
-    assert make_placeholder(asset, small, 100, out) == "black"
+    assert make_placeholder(asset, small, 100, out).method == "black"
     verify_clip(out, small, 100)
     assert footage.read(out) == [-1] * 100

@@ -19,6 +19,7 @@ from stream_app.assembly.mux import mux
 from stream_app.assembly.order import Assembled, AssembleOrder, Part
 from stream_app.assembly.publish import publish, work_folder
 from stream_app.assembly.song import samples_of
+from stream_app.assembly.song_copy import copy_song
 from stream_app.assembly.song_file import SongFile, measure_song
 from stream_app.assembly.song_store import encoded_song
 from stream_app.assembly.subtitles import subtitles
@@ -74,9 +75,7 @@ def _assemble(order: AssembleOrder) -> Assembled:
         clips = list(_clips(parts, order.profile, work))
         joined, video = work / "joined.mp4", work / "video.mp4"
         payload = join_clips([clip.path for clip in clips], [clip.frames for clip in clips], rate, joined)
-        sound = None
-        if song:
-            sound = encoded_song(song, offset_ms, samples_of(frames, rate), ClipStore(order.songs_dir))
+        sound = _sound(song, offset_ms, samples_of(frames, rate), work, order.songs_dir) if song else None
         mux(joined, sound, video, timescale=timescale(rate))
         joined.unlink()
         verify_video(video, Expected(order.profile, frames, has_song=song is not None, payload=payload))
@@ -92,6 +91,15 @@ def _assemble(order: AssembleOrder) -> Assembled:
             publish(work / name, order.out_dir / name)
         publish(video, assembled.path)
     return assembled
+
+
+def _sound(song: SongFile, offset_ms: int, samples: int, work: Path, songs_dir: Path) -> Path:
+    """The sound of the video, as an MP4 with one AAC stream."""
+    if not song.can_be_copied or offset_ms:
+        return encoded_song(song, offset_ms, samples, ClipStore(songs_dir))
+    copy = work / "sound.mp4"
+    copy_song(song, samples, copy)
+    return copy
 
 
 def _check_file(part: Part, position: int) -> None:

@@ -8,13 +8,12 @@ from typing import cast
 import ffmpeg
 import imageio_ffmpeg
 
-from stream_app.assembly.song_file import FORMATS, SongFile
+from stream_app.assembly.song_file import FORMATS, SAMPLE_RATE, SongFile
 from stream_app.child_process import Ended, TimeLimitError, run_to_end
 from stream_app.domain.errors import MixError, OwnFaultError
 from stream_app.domain.frames import round_half_up
 from topics.reasons import MixFailure
 
-SAMPLE_RATE = 48_000
 SAMPLES_PER_MS = SAMPLE_RATE // 1000
 BIT_RATE = 192_000
 """Of the AAC stream: ffmpeg's own encoder is held to be transparent from about here for stereo."""

@@ -1,7 +1,7 @@
 """Learn how long a song really sounds."""
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
 
@@ -14,8 +14,17 @@ from topics.reasons import MixFailure
 FORMATS = "wav,w64,aiff,caf,mp3,aac,flac,ogg,mov,matroska,mpegts,mpeg,avi,flv,ac3,eac3,asf"
 """Containers a song may come in. No playlist is among them: those can name other files."""
 
-ADTS_PRIMING = 1024
-"""Samples of encoder delay at the head of raw AAC, which has no place to say so (one AAC frame)."""
+SAMPLE_RATE = 48_000
+"""Of a mix's sound."""
+
+AAC_FRAME = 1024
+"""Samples of an AAC packet; one packet of priming may come before zero."""
+
+AAC_LC_48K_STEREO = b"\x11\x90"
+"""How the decoder's settings begin (AudioSpecificConfig of ISO/IEC 14496-3, 1.6.2.1)."""
+
+ADTS_PRIMING = AAC_FRAME
+"""Samples of encoder delay at the head of raw AAC, which has no place to say so."""
 
 MAX_PADDING = 2048
 """Samples of silence that may fill up an encoder's last frame (two AAC frames, or one of HE-AAC)."""
@@ -38,11 +47,14 @@ class SongFile:
         path: where it is.
         length: seconds from its first decoded sample to its last, exactly.
         priming: samples at its head, at its own rate, that are no part of the song.
+        can_be_copied: whether its packets are those of a mix's sound already: AAC-LC, 48 kHz, stereo, each at
+            its place from the start on, with none that is damaged.
     """
 
     path: Path
     length: Fraction
     priming: int
+    can_be_copied: bool
 
     @property
     def length_ms(self) -> int:
@@ -64,19 +76,21 @@ def measure_song(path: Path) -> SongFile:
             stream = source.streams.audio[0]
             is_adts = stream.codec_context.name == "aac" and source.format.name in ("aac", "mpegts")
             priming = ADTS_PRIMING if is_adts else 0
-            samples, packets, bad = _decode(source, stream)
+            heard = _decode(source, stream)
+            can_be_copied = _is_sound_of_a_mix(source, stream, heard)
             stated = _stated_length(source, stream)
     except av.FFmpegError as error:
         if isinstance(error, PermissionError | FileNotFoundError):
             raise MixError(MixFailure.SONG_UNAVAILABLE, f"song {path} cannot be read: {error}") from error
         raise _invalid(path, f"does not decode: {error}") from error
-    if not samples or bad * 100 > packets * MAX_BAD_PACKETS_PERCENT:
-        raise _invalid(path, f"does not decode: {bad} of {packets} packets are bad")
-    length = sum((Fraction(count, rate) for rate, count in samples.items()), Fraction())
+    if not heard.samples or heard.bad * 100 > len(heard.times) * MAX_BAD_PACKETS_PERCENT:
+        raise _invalid(path, f"does not decode: {heard.bad} of {len(heard.times)} packets are bad")
+    length = sum((Fraction(count, rate) for rate, count in heard.samples.items()), Fraction())
+    rate = next(iter(heard.samples))
     if stated is not None:
-        length = _without_padding(path, length, stated, rate=next(iter(samples)))
-    length -= Fraction(priming, next(iter(samples)))
-    return SongFile(path, max(length, Fraction()), priming)
+        length = _without_padding(path, length, stated, rate=rate)
+    length -= Fraction(priming, rate)
+    return SongFile(path, max(length, Fraction()), priming, can_be_copied)
 
 
 def _without_padding(path: Path, length: Fraction, stated: Fraction, *, rate: int) -> Fraction:
@@ -89,18 +103,37 @@ def _without_padding(path: Path, length: Fraction, stated: Fraction, *, rate: in
     return stated if stated < length < stated + Fraction(MAX_PADDING, rate) else length
 
 
-def _decode(source: av.container.InputContainer, stream: av.AudioStream) -> tuple[Counter[int], int, int]:
-    """Samples by sample rate, packets, and packets that did not decode."""
-    samples: Counter[int] = Counter()
-    packets = bad = 0
+@dataclass(slots=True)
+class _Heard:
+    """What came out of a stream: samples by rate, when each packet begins, and how many did not decode."""
+
+    samples: Counter[int] = field(default_factory=Counter)
+    times: list[int | None] = field(default_factory=list)
+    bad: int = 0
+
+
+def _decode(source: av.container.InputContainer, stream: av.AudioStream) -> _Heard:
+    heard = _Heard()
     for packet in source.demux(stream):
-        packets += 1
+        if packet.size:
+            heard.times.append(packet.pts)
         try:
             for frame in packet.decode():
-                samples[frame.sample_rate] += frame.samples
+                heard.samples[frame.sample_rate] += frame.samples
         except (av.error.InvalidDataError, av.error.EOFError):
-            bad += 1
-    return samples, packets, bad
+            heard.bad += 1
+    return heard
+
+
+def _is_sound_of_a_mix(source: av.container.InputContainer, stream: av.AudioStream, heard: _Heard) -> bool:
+    settings = stream.codec_context.extradata or b""
+    if "mp4" not in source.format.name or stream.codec_context.name != "aac" or heard.bad:
+        return False
+    if not settings.startswith(AAC_LC_48K_STEREO) or stream.time_base != Fraction(1, SAMPLE_RATE):
+        return False
+    if not heard.times or heard.times[0] not in (0, -AAC_FRAME):
+        return False
+    return heard.times == [heard.times[0] + AAC_FRAME * k for k in range(len(heard.times))]
 
 
 def _stated_length(source: av.container.InputContainer, stream: av.AudioStream) -> Fraction | None:

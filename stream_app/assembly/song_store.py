@@ -8,8 +8,8 @@ import hashlib
 import json
 from pathlib import Path
 
-from stream_app.assembly.song import BIT_RATE, SAMPLE_RATE, encode_song
-from stream_app.assembly.song_file import SongFile
+from stream_app.assembly.song import BIT_RATE, encode_song
+from stream_app.assembly.song_file import SAMPLE_RATE, SongFile
 from stream_app.clip.store import ClipStore
 
 METHOD_VERSION = 1

@@ -11,14 +11,12 @@ import av
 from av.packet import Packet
 
 from stream_app.assembly.join import ticks_per_frame
-from stream_app.assembly.song import SAMPLE_RATE, samples_of
+from stream_app.assembly.song import samples_of
+from stream_app.assembly.song_file import AAC_FRAME, SAMPLE_RATE
 from stream_app.clip.encoding import BT709, LIMITED_RANGE, timescale
 from stream_app.domain.errors import MixError
 from topics.profile import RenderProfile
 from topics.reasons import MixFailure
-
-AAC_FRAME = 1024
-"""Samples of an AAC packet; one packet of priming may come before zero."""
 
 
 @dataclass(frozen=True, slots=True)

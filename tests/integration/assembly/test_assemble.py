@@ -207,7 +207,7 @@ def test_a_disk_that_takes_no_more_is_our_own_fault(make_order: MakeOrder, perce
 
 
 def test_the_same_song_at_the_same_place_is_encoded_once(make_order: MakeOrder, tmp_path: Path) -> None:
-    order = make_order(song=Song(uri="song.m4a"))
+    order = make_order(song=Song(uri="song.m4a", offset_ms=20))
     first = assemble_mix(order)
     (kept,) = (tmp_path / "songs").glob("*.mp4")
     made_at = kept.stat().st_mtime_ns
@@ -216,3 +216,8 @@ def test_the_same_song_at_the_same_place_is_encoded_once(make_order: MakeOrder, 
     assert [song.stat().st_mtime_ns for song in (tmp_path / "songs").glob("*.mp4")] == [made_at]
     assemble_mix(make_order(song=Song(uri="song.m4a", offset_ms=40), revision=3))
     assert len(list((tmp_path / "songs").glob("*.mp4"))) == 2
+
+
+def test_a_song_that_is_right_already_is_not_encoded(make_order: MakeOrder, tmp_path: Path) -> None:
+    assemble_mix(make_order(song=Song(uri="song.m4a")))
+    assert not (tmp_path / "songs").exists()

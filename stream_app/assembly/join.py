@@ -17,6 +17,9 @@ from stream_app.clip.reading import open_clip
 from stream_app.domain.errors import MixError
 from topics.reasons import MixFailure
 
+REORDER = 2
+"""Pictures that x264 holds back at most, where it has B-frames: it refers to some of them, one level deep."""
+
 
 def ticks_per_frame(rate: Fraction) -> int:
     """Ticks of the clips' clock (and the video's: it is the same) that one frame lasts."""
@@ -44,36 +47,31 @@ def join_clips(parts: Sequence[Path], frames: Sequence[int], rate: Fraction, out
         raise MixError(
             MixFailure.JOIN_FAILED, f"{len(parts)} clips with {len(frames)} lengths: nothing to join"
         )
-    parameter_set = _parameter_set(parts[0])
     clock, tick = timescale(rate), ticks_per_frame(rate)
-    delay, payload = 0, sha256()
-    for part, count in zip(parts, frames, strict=True):
-        for position, (frame, packet) in enumerate(_read_part(part, count, rate, parameter_set)):
-            delay = max(delay, position - frame)
-            payload.update(bytes(packet))
+    payload, offset = sha256(), 0
     options = {
         "video_track_timescale": str(clock),
         "movie_timescale": str(clock),
         "fflags": "+bitexact",
     }
-    with _open(parts[0]) as first, av.open(out, "w", format="mp4", options=options) as output:
-        stream = output.add_stream_from_template(first.streams.video[0])
+    with _open(parts[0], look=True) as first, av.open(out, "w", format="mp4", options=options) as output:
+        template = _only_video(first, parts[0])
+        parameter_set = template.codec_context.extradata
+        # One delay for all clips, though short ones need less: decoding order must never step back.
+        delay = REORDER if template.codec_context.has_b_frames else 0
+        stream = output.add_stream_from_template(template)
         stream.time_base = Fraction(1, clock)
-        offset = 0
         for part, count in zip(parts, frames, strict=True):
             for position, (frame, packet) in enumerate(_read_part(part, count, rate, parameter_set)):
+                if position - frame > delay:
+                    raise _failed(part, f"holds more than {delay} pictures back")
+                payload.update(bytes(packet))
                 packet.stream, packet.time_base, packet.duration = stream, stream.time_base, tick
                 packet.pts = (offset + frame) * tick
-                # One delay for all clips, though short ones need less: decoding order must never step back.
                 packet.dts = (offset + position - delay) * tick
                 output.mux(packet)
             offset += count
     return payload.hexdigest()
-
-
-def _parameter_set(part: Path) -> bytes | None:
-    with _open(part) as source:
-        return _only_video(source, part).codec_context.extradata
 
 
 def _read_part(
@@ -105,12 +103,13 @@ def _frame_numbers(
     if time_base is None or len(times) != len(packets):
         raise _failed(part, "has packets without a time")
     zero = min(times, default=0)
-    return (round((time - zero) * time_base * rate) for time in times)
+    ticks = 1 / (time_base * rate)
+    return (round((time - zero) / ticks) for time in times)
 
 
-def _open(part: Path) -> av.container.InputContainer:
+def _open(part: Path, *, look: bool = False) -> av.container.InputContainer:
     try:
-        return open_clip(part)
+        return open_clip(part, look=look)
     except av.FFmpegError as error:
         raise _failed(part, f"cannot be opened: {error}") from error
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from contextlib import ExitStack
-from fractions import Fraction
 from heapq import merge
 from pathlib import Path
 from typing import Any
@@ -42,7 +41,7 @@ def mux(video: Path, song: Path | None, out: Path, *, timescale: int) -> None:
 
 def _copied(
     source: av.container.InputContainer, output: av.container.OutputContainer
-) -> Iterator[tuple[Fraction, "Packet[Any]"]]:
+) -> Iterator[tuple[float, "Packet[Any]"]]:
     """The packets of a source's only stream, for its copy in `output`, with their decoding times (s)."""
     stream = source.streams[0]
     copy = output.add_stream_from_template(stream)
@@ -53,9 +52,9 @@ def _copied(
 
 def _packets(
     source: av.container.InputContainer, stream: av.stream.Stream, copy: av.stream.Stream
-) -> Iterator[tuple[Fraction, "Packet[Any]"]]:
+) -> Iterator[tuple[float, "Packet[Any]"]]:
+    tick = float(stream.time_base or 1)
     for packet in source.demux(stream):
         if packet.size and packet.dts is not None:
-            time = packet.dts * packet.time_base
             packet.stream = copy
-            yield time, packet
+            yield packet.dts * tick, packet

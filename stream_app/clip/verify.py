@@ -54,9 +54,9 @@ def verify_clip(path: Path, profile: RenderProfile, frames: int, *, payload: str
 
 def _check_stream(path: Path, stream: VideoStream, profile: RenderProfile) -> None:
     context = stream.codec_context
-    seen = (context.name, context.width, context.height, context.pix_fmt)
-    if seen != ("h264", profile.width, profile.height, "yuv420p"):
-        raise _refused(path, f"it is {seen}, not h264 yuv420p {profile.width}x{profile.height}")
+    seen = (context.name, context.width, context.height)
+    if seen != ("h264", profile.width, profile.height):
+        raise _refused(path, f"it is {seen}, not h264 of {profile.width}x{profile.height}")
     tags = (context.color_range, context.colorspace, context.color_primaries, context.color_trc)
     if tags != (LIMITED_RANGE, BT709, BT709, BT709):
         raise _refused(path, f"its colour tags are {tags}, not BT.709 limited")

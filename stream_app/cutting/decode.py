@@ -46,14 +46,17 @@ def decode_wanted(index: SourceIndex, wanted: Sequence[int]) -> Iterator[SourceF
     """
     if index.damage.hits(wanted[0]):
         raise _failed(index, f"its data are damaged at {index.clock.ms(wanted[0])} ms")
-    complaint = ""
+    complaint, key = "", wanted[0] + 1
     for landing in LANDINGS_S:
         with open_source(index.path) as container:
-            frames = _wanted_only(deinterlaced(_Run(index, container, wanted).frames(landing)), wanted, index)
+            run = _Run(index, container, wanted)
+            # A landing on the keyframe of the last one would end as that did.
+            frames = _wanted_only(deinterlaced(run.frames(landing, before=key)), wanted, index)
             try:
                 first = next(frames)
             except (_UnusableError, av.FFmpegError) as error:
                 complaint = str(error)
+                key = key if run.landed_at is None else min(key, run.landed_at)
                 continue
             yield first
             try:
@@ -94,10 +97,12 @@ class _Run:
         """The last keyframe from which the first wanted frame is reached."""
         self._damage: int | None = None
         """The last damage before the first wanted frame."""
+        self.landed_at: int | None = None
+        """The first keyframe that came."""
 
-    def frames(self, landing_s: int | None) -> Iterator[av.VideoFrame]:
-        """Yield what comes out, in order of presentation, from the landing on."""
-        land(self._container, self._stream, self._index, self._first, landing_s)
+    def frames(self, landing_s: int | None, before: int) -> Iterator[av.VideoFrame]:
+        """Yield what comes out, in order of presentation, from a landing `before` a pts on."""
+        land(self._container, self._stream, self._index, min(self._first, before - 1), landing_s)
         context = self._stream.codec_context
         # Clips are what runs in parallel; and one thread decodes each packet at once, as `skip_frame` needs.
         context.thread_count = 1
@@ -131,6 +136,8 @@ class _Run:
             )
 
     def _note_keyframe(self, pts: int | None, *, is_keyframe: bool) -> None:
+        if is_keyframe and pts is not None and self.landed_at is None:
+            self.landed_at = pts
         if is_keyframe and pts is not None and pts <= self._first:
             self._key = pts if self._key is None else max(self._key, pts)
 

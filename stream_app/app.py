@@ -21,6 +21,7 @@ from stream_app.api.health import make_api
 from stream_app.api.server import bind, serve_api
 from stream_app.assembly.job_dir import JobDirs
 from stream_app.assembly.joiner import Joiner
+from stream_app.assembly.runner import JoinProcesses
 from stream_app.assembly.service import GROUP as ASSEMBLER_GROUP
 from stream_app.assembly.service import Assembler
 from stream_app.clip.store import ClipStore
@@ -69,6 +70,7 @@ async def run_worker(settings: Settings, stop: asyncio.Event) -> None:
         _writer(settings, "worker") as writer,
         _pool(settings) as pool,
         Sources(settings, pool) as sources,
+        JoinProcesses() as join_processes,
         asyncio.TaskGroup() as parts,
     ):
         parts.create_task(_sweep_store(settings, stop), name="sweep")
@@ -97,7 +99,7 @@ async def run_worker(settings: Settings, stop: asyncio.Event) -> None:
         config.on_change = obey_config
         mix_watch.on_change = cutter.mix_changed
         assembler = Assembler(
-            Joiner(settings, sources, now_ms),
+            Joiner(settings, sources, join_processes, now_ms),
             writer,
             JobDirs(settings.render_tmp_dir, keep=settings.keep_tmp),
             partial(recall_mix, settings),

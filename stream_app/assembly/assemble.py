@@ -5,6 +5,7 @@ The same order over the same files gives the same bytes, so a join that is done 
 
 import json
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
 from hashlib import file_digest, sha256
@@ -16,7 +17,7 @@ import av
 
 from stream_app.assembly.join import join_clips
 from stream_app.assembly.mux import mux
-from stream_app.assembly.order import Assembled, AssembleOrder, Part
+from stream_app.assembly.order import Assembled, AssembleOrder, Part, SongOrder
 from stream_app.assembly.publish import publish, work_folder
 from stream_app.assembly.song import samples_of
 from stream_app.assembly.song_copy import copy_song
@@ -43,6 +44,21 @@ class _Clip:
     frames: int
 
 
+def prepare_song(order: SongOrder) -> None:
+    """Encode the song of a mix, so that `assemble_mix` finds it done; nothing when it can be copied.
+
+    Raises:
+        MixError: `song_unavailable`, `song_invalid`.
+        OwnFaultError: our disk or memory did not suffice; the same order may succeed later.
+    """
+    with _own_faults("the song could not be prepared"):
+        song = measure_song(order.song_path)
+        offset_ms, rate = order.song.offset_ms, order.profile.rate
+        frames = order.frames + sum(part.frames for part in _outro(order.frames, song, offset_ms, rate))
+        if not _is_copied(song, offset_ms):
+            encoded_song(song, offset_ms, samples_of(frames, rate), ClipStore(order.songs_dir))
+
+
 def assemble_mix(order: AssembleOrder) -> Assembled:
     """Make `video.mp4`, `manifest.json` and the sidecars of a mix in `order.out_dir`.
 
@@ -54,13 +70,17 @@ def assemble_mix(order: AssembleOrder) -> Assembled:
             says or the result does not pass verification.
         OwnFaultError: our disk or memory did not suffice; the same order may succeed later.
     """
-    try:
+    with _own_faults(f"mix {order.mix_id} could not be written"):
         return _assemble(order)
+
+
+@contextmanager
+def _own_faults(what: str) -> Iterator[None]:
+    try:
+        yield
     except (OSError, MemoryError, av.FFmpegError) as error:
         # What a clip or the song did wrong is a MixError by now; the rest is ours.
-        raise OwnFaultError(
-            f"mix {order.mix_id} could not be written: {error}; check disk and memory"
-        ) from error
+        raise OwnFaultError(f"{what}: {error}; check disk and memory") from error
 
 
 def _assemble(order: AssembleOrder) -> Assembled:
@@ -95,11 +115,15 @@ def _assemble(order: AssembleOrder) -> Assembled:
 
 def _sound(song: SongFile, offset_ms: int, samples: int, work: Path, songs_dir: Path) -> Path:
     """The sound of the video, as an MP4 with one AAC stream."""
-    if not song.can_be_copied or offset_ms:
+    if not _is_copied(song, offset_ms):
         return encoded_song(song, offset_ms, samples, ClipStore(songs_dir))
     copy = work / "sound.mp4"
     copy_song(song, samples, copy)
     return copy
+
+
+def _is_copied(song: SongFile, offset_ms: int) -> bool:
+    return song.can_be_copied and offset_ms == 0
 
 
 def _check_file(part: Part, position: int) -> None:

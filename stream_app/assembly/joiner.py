@@ -3,11 +3,12 @@
 import asyncio
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from stream_app.assembly.order import Assembled, AssembleOrder, Lyric, Part
-from stream_app.assembly.runner import run_assembly
+from stream_app.assembly.order import Assembled, AssembleOrder, Lyric, Part, SongOrder
+from stream_app.assembly.runner import JoinProcesses
 from stream_app.assembly.song_source import song_here
 from stream_app.clock import Clock
 from stream_app.domain.errors import MixError, OwnFaultError
@@ -27,12 +28,33 @@ log = get_logger()
 
 
 class Joiner:
-    """Joins each mix in a process of its own."""
+    """Has mixes joined, and says how each ended."""
 
-    def __init__(self, settings: Settings, sources: Sources, clock: Clock) -> None:
+    def __init__(self, settings: Settings, sources: Sources, processes: JoinProcesses, clock: Clock) -> None:
         self._settings = settings
         self._sources = sources
+        self._processes = processes
         self._clock = clock
+        self._songs = asyncio.Semaphore(1)
+
+    async def prepare(self, accepted: MixAccepted) -> None:
+        """Have the song ready while the clips are cut, one song after the other.
+
+        Whatever goes wrong here is met again, and told, by `join`.
+        """
+        if accepted.song is None:
+            return
+        with suppress(MixError, OwnFaultError):
+            async with self._songs, song_here(self._sources, accepted.song) as path:
+                if path is not None:
+                    order = SongOrder(
+                        song=accepted.song,
+                        song_path=path,
+                        frames=accepted.total_frames,
+                        profile=accepted.profile,
+                        songs_dir=self._settings.songs_dir,
+                    )
+                    await self._processes.prepare_song(order, timeout_s=self._join_timeout_s)
 
     async def join(self, mix: Mix, cause: RecordRef) -> MixRendered | MixFailed:
         """Make the video of a mix that is ready; `cause` is the record that made it so.
@@ -61,9 +83,13 @@ class Joiner:
         async with song_here(self._sources, accepted.song) as song:
             started = time.monotonic()
             order = assemble_order(mix, accepted, self._settings, song)
-            assembled = await run_assembly(order, timeout_s=self._settings.join_timeout_ms / 1000)
+            assembled = await self._processes.assemble(order, timeout_s=self._join_timeout_s)
         metrics.JOIN_DURATION_MS.observe((time.monotonic() - started) * 1000)
         return assembled
+
+    @property
+    def _join_timeout_s(self) -> float:
+        return self._settings.join_timeout_ms / 1000
 
     def _rendered(
         self, mix: Mix, accepted: MixAccepted, cause: RecordRef, assembled: Assembled

@@ -1,4 +1,4 @@
-"""The order to assemble one mix, and what comes of it; both cross a process border as JSON."""
+"""What the process of a join is told, and what comes of it; all of it crosses a process border as JSON."""
 
 from pathlib import Path
 from typing import Annotated, Literal
@@ -41,9 +41,21 @@ class Lyric(_Message):
     end_ms: int
 
 
+class SongOrder(_Message):
+    """Have the sound of a mix ready before its clips are, where that takes long."""
+
+    kind: Literal["song"] = "song"
+    song: Song
+    song_path: Path = Field(description="the song's file")
+    frames: Annotated[int, Field(ge=1)] = Field(description="pictures to the last line's end")
+    profile: RenderProfile
+    songs_dir: Path = Field(description="where encoded songs are kept, such as artifacts/songs")
+
+
 class AssembleOrder(_Message):
     """Everything that is needed to assemble one revision of a mix."""
 
+    kind: Literal["assemble"] = "assemble"
     mix_id: MixId
     revision: Annotated[int, Field(ge=1)]
     profile: RenderProfile

@@ -1,29 +1,41 @@
-"""How an assembly ended, as its process tells it."""
+"""Orders for the processes that join, and how they ended, as lines of JSON."""
 
-from pydantic import BaseModel, ConfigDict
+from typing import Annotated
 
-from stream_app.assembly.order import Assembled
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+
+from stream_app.assembly.order import Assembled, AssembleOrder, SongOrder
 from stream_app.domain.errors import MixError, OwnFaultError
 from topics.reasons import MixFailure
 
+Order = AssembleOrder | SongOrder
+
+_ORDER: TypeAdapter[Order] = TypeAdapter(Annotated[Order, Field(discriminator="kind")])
+
+
+def read_order(line: bytes) -> Order:
+    """The order of a line."""
+    return _ORDER.validate_json(line)
+
 
 class Outcome(BaseModel):
-    """Exactly one of: the video, why the mix failed, or (with neither) a fault of our own."""
+    """A video or a prepared song, why the mix failed, or a fault of our own."""
 
     model_config = ConfigDict(frozen=True)
 
+    done: bool = False
     assembled: Assembled | None = None
     failure: MixFailure | None = None
     message: str = ""
 
-    def result(self) -> Assembled:
-        """The video, or the error that was met.
+    def result(self) -> Assembled | None:
+        """The video (None for a song), or the error that was met.
 
         Raises:
             MixError: the mix cannot be made.
             OwnFaultError: a fault of our own.
         """
-        if self.assembled is not None:
+        if self.done:
             return self.assembled
         if self.failure is not None:
             raise MixError(self.failure, self.message)

@@ -53,7 +53,13 @@ class _InWork:
     deliveries: list[Delivery] = field(default_factory=list)
     recalling: asyncio.Task[None] | None = None
     untold: list[AnyMixEvent] = field(default_factory=list)
+    preparing: asyncio.Task[None] | None = None
     joining: asyncio.Task[None] | None = None
+
+    @property
+    def tasks(self) -> list[asyncio.Task[None]]:
+        """What goes on for it."""
+        return [task for task in (self.recalling, self.preparing, self.joining) if task]
 
 
 class Assembler:
@@ -96,7 +102,7 @@ class Assembler:
     async def revoke(self, partitions: frozenset[TopicPartition]) -> None:
         """Forget the mixes of these partitions; their next owner reads them again and joins them."""
         lost = {mix_id: work for mix_id, work in self._in_work.items() if work.partition in partitions}
-        tasks = [task for work in lost.values() for task in (work.joining, work.recalling) if task]
+        tasks = [task for work in lost.values() for task in work.tasks]
         for task in tasks:
             task.cancel()
         for mix_id in lost:
@@ -127,8 +133,9 @@ class Assembler:
         mix = work.mix
         plan, end = mix.accepted, mix.end
         mix.apply(event)
-        if mix.accepted is not plan:
+        if mix.accepted is not plan and mix.accepted is not None:
             self._stop_joining(work)
+            work.preparing = self._run(self._joiner.prepare(mix.accepted))
             self._job_dirs.relink(event.mix_id, map(_shown, mix.effective_lines))
         elif isinstance(event, ClipCompleted | ClipPlaceholder) and (line := mix.line_of(event.clip_task_id)):
             self._job_dirs.link(event.mix_id, *_shown((line, event)))
@@ -152,13 +159,16 @@ class Assembler:
 
     async def _join(self, work: _InWork) -> None:
         """Make the video and say so in the log; the mix ends when that event is read back from there."""
+        if work.preparing is not None:
+            await asyncio.wait({work.preparing})
         end = await self._joiner.join(work.mix, work.deliveries[-1].record.ref)
         await self._writer.send_event(end)
 
     def _stop_joining(self, work: _InWork) -> None:
-        if work.joining is not None:
-            work.joining.cancel()
-            work.joining = None
+        for task in (work.preparing, work.joining):
+            if task is not None:
+                task.cancel()
+        work.preparing = work.joining = None
 
     def _run(self, what: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.create_task(what)

@@ -20,7 +20,7 @@ from stream_app.kafka.record import Record
 from stream_app.kafka.tracker import OffsetTracker
 from tests.unit.domain.events import COMMON, accepted, completed, placeholder, rendered
 from topics.codec import encode
-from topics.events import AnyMixEvent, MixCancelled, MixFailed
+from topics.events import AnyMixEvent, MixAccepted, MixCancelled, MixFailed
 from topics.ids import RecordRef
 from topics.reasons import MixFailure
 
@@ -36,10 +36,13 @@ class Kitchen:
     joined: list[tuple[int, list[str]]] = field(default_factory=list)
     recalled: list[tuple[str, int, int]] = field(default_factory=list)
     committed: int = 0
+    prepared: list[int] = field(default_factory=list)
+    songs_may_end: asyncio.Event = field(default_factory=asyncio.Event)
     joins_may_end: asyncio.Event = field(default_factory=asyncio.Event)
     recalls_may_end: asyncio.Event = field(default_factory=asyncio.Event)
 
     def __post_init__(self) -> None:
+        self.songs_may_end.set()
         self.joins_may_end.set()
         self.recalls_may_end.set()
         self.start()
@@ -60,6 +63,10 @@ class Kitchen:
 
     def commit(self) -> None:
         self.committed = self.tracker.take_committable() or self.committed
+
+    async def prepare(self, plan: MixAccepted) -> None:
+        await self.songs_may_end.wait()
+        self.prepared.append(plan.revision)
 
     async def join(self, mix: Mix, _: RecordRef) -> Any:
         plan = mix.accepted
@@ -327,3 +334,25 @@ def test_every_newest_revision_is_joined_from_its_effective_outcomes(
         assert known.setdefault(revision, joined) == joined, "one revision was made of different clips"
     assert mix.accepted is not None
     assert known[mix.accepted.revision] == [outcome.sha256 for outcome in mix.effective_outcomes]
+
+
+async def test_a_song_is_prepared_while_clips_are_cut_and_the_join_waits_for_it(kitchen: Kitchen) -> None:
+    kitchen.songs_may_end.clear()
+    kitchen.tell(FIRST[0])
+    await kitchen.settle()
+    kitchen.tell(*FIRST[1:])
+    await kitchen.settle()
+    assert (kitchen.prepared, kitchen.joined) == ([], [])
+    kitchen.songs_may_end.set()
+    await kitchen.settle()
+    assert kitchen.prepared == [1]
+    assert [revision for revision, _ in kitchen.joined] == [1]
+
+
+async def test_the_song_of_a_plan_that_is_no_more_is_not_prepared_on(kitchen: Kitchen) -> None:
+    kitchen.songs_may_end.clear()
+    kitchen.tell(plan("a", "b"), plan("a", "c", revision=2))
+    await kitchen.settle()
+    kitchen.songs_may_end.set()
+    await kitchen.settle()
+    assert kitchen.prepared == [2]

@@ -95,10 +95,10 @@ def _assemble(order: AssembleOrder) -> Assembled:
         clips = list(_clips(parts, order.profile, work))
         joined, video = work / "joined.mp4", work / "video.mp4"
         payload = join_clips([clip.path for clip in clips], [clip.frames for clip in clips], rate, joined)
-        sound = _sound(song, offset_ms, samples_of(frames, rate), work, order.songs_dir) if song else None
+        sound, digest = _sound(song, offset_ms, samples_of(frames, rate), work, order.songs_dir)
         mux(joined, sound, video, timescale=timescale(rate))
         joined.unlink()
-        verify_video(video, Expected(order.profile, frames, has_song=song is not None, payload=payload))
+        verify_video(video, Expected(order.profile, frames, song is not None, payload, digest))
         assembled = Assembled(
             path=order.out_dir / "video.mp4",
             sha256=_sha256(video),
@@ -113,13 +113,16 @@ def _assemble(order: AssembleOrder) -> Assembled:
     return assembled
 
 
-def _sound(song: SongFile, offset_ms: int, samples: int, work: Path, songs_dir: Path) -> Path:
-    """The sound of the video, as an MP4 with one AAC stream."""
+def _sound(
+    song: SongFile | None, offset_ms: int, samples: int, work: Path, songs_dir: Path
+) -> tuple[Path | None, str | None]:
+    """The sound of the video as an MP4 with one AAC stream, and the hash of its packets when it is a copy."""
+    if song is None:
+        return None, None
     if not _is_copied(song, offset_ms):
-        return encoded_song(song, offset_ms, samples, ClipStore(songs_dir))
+        return encoded_song(song, offset_ms, samples, ClipStore(songs_dir)), None
     copy = work / "sound.mp4"
-    copy_song(song, samples, copy)
-    return copy
+    return copy, copy_song(song, samples, copy)
 
 
 def _is_copied(song: SongFile, offset_ms: int) -> bool:

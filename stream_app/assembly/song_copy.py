@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from fractions import Fraction
 from functools import lru_cache
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from av.audio.codeccontext import AudioCodecContext
 from stream_app.assembly.song_file import AAC_FRAME, SAMPLE_RATE, SongFile
 
 
-def copy_song(song: SongFile, samples: int, out: Path) -> None:
+def copy_song(song: SongFile, samples: int, out: Path) -> str:
     """Write an MP4 with one AAC stream, as `encode_song` does, out of the packets that the song has already.
 
     Args:
@@ -20,17 +21,23 @@ def copy_song(song: SongFile, samples: int, out: Path) -> None:
         samples: how many there will be; a longer song is cut off, after a shorter one comes silence.
         out: the file to write.
 
+    Returns:
+        sha256 over its packets.
+
     Raises:
         OSError: `out` cannot be written.
     """
+    payload = sha256()
     options = {"fflags": "+bitexact", "movie_timescale": str(SAMPLE_RATE)}
     with av.open(str(song.path)) as source, av.open(out, "w", format="mp4", options=options) as output:
         stream = source.streams.audio[0]
         copy = output.add_stream_from_template(stream)
         copy.metadata.clear()
         for packet in _until(samples, source.demux(stream)):
+            payload.update(bytes(packet))
             packet.stream = copy
             output.mux(packet)
+    return payload.hexdigest()
 
 
 def _until(samples: int, packets: "Iterator[av.Packet[Any]]") -> "Iterator[av.Packet[Any]]":

@@ -3,6 +3,7 @@
 from collections import Counter
 from dataclasses import dataclass, field
 from fractions import Fraction
+from functools import lru_cache
 from pathlib import Path
 
 import av
@@ -63,12 +64,22 @@ class SongFile:
 
 
 def measure_song(path: Path) -> SongFile:
-    """Decode the first audio stream of `path` to its end.
+    """Decode the first audio stream of `path` to its end; what came of it is remembered while the file stays.
 
     Raises:
         MixError: `song_invalid` when it has no audio or too much of it does not decode; `song_unavailable`
             when it may not be read.
     """
+    try:
+        facts = path.stat()
+    except OSError as error:
+        raise _unavailable(path, error) from error
+    return _measured(path, (facts.st_size, facts.st_mtime_ns, facts.st_ino))
+
+
+# A song is measured when it is prepared and again when its mix is joined.
+@lru_cache(maxsize=16)
+def _measured(path: Path, _version: tuple[int, int, int]) -> SongFile:
     try:
         with av.open(path, options={"protocol_whitelist": "file", "format_whitelist": FORMATS}) as source:
             if not source.streams.audio:
@@ -81,7 +92,7 @@ def measure_song(path: Path) -> SongFile:
             stated = _stated_length(source, stream)
     except av.FFmpegError as error:
         if isinstance(error, PermissionError | FileNotFoundError):
-            raise MixError(MixFailure.SONG_UNAVAILABLE, f"song {path} cannot be read: {error}") from error
+            raise _unavailable(path, error) from error
         raise _invalid(path, f"does not decode: {error}") from error
     if not heard.samples or heard.bad * 100 > len(heard.times) * MAX_BAD_PACKETS_PERCENT:
         raise _invalid(path, f"does not decode: {heard.bad} of {len(heard.times)} packets are bad")
@@ -141,6 +152,10 @@ def _stated_length(source: av.container.InputContainer, stream: av.AudioStream) 
     if not exact or stream.duration is None or stream.time_base is None:
         return None
     return stream.duration * stream.time_base
+
+
+def _unavailable(path: Path, error: Exception) -> MixError:
+    return MixError(MixFailure.SONG_UNAVAILABLE, f"song {path} cannot be read: {error}")
 
 
 def _invalid(path: Path, what: str) -> MixError:

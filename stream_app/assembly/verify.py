@@ -30,12 +30,15 @@ class Expected:
         payload: what `join_clips` gave for its clips, when they were verified frame by frame:
             equal bytes under equal parameter sets decode to equal pictures, so they need not be decoded
             again. `None` has every picture decoded.
+        sound: what `copy_song` gave, when the song that it copied had been decoded to its end; `None` has the
+            sound decoded.
     """
 
     profile: RenderProfile
     frames: int
     has_song: bool
     payload: str | None = None
+    sound: str | None = None
 
 
 def verify_video(path: Path, expected: Expected) -> None:
@@ -158,9 +161,20 @@ def _sound_faults(video: av.container.InputContainer, expected: Expected) -> Ite
         yield f"its sound begins at sample {first}"
     if last != wanted:
         yield f"its sound ends at sample {last}, not {wanted}"
+    if expected.sound is not None:
+        if expected.sound != _digest(packets):
+            yield "its sound is not that of the song"
+        return
     heard = sum(frame.samples for packet in packets for frame in packet.decode())
     if not wanted <= heard < wanted + AAC_FRAME:
         yield f"{heard} samples of sound decode, not {wanted}"
+
+
+def _digest(packets: "Sequence[Packet[av.AudioStream]]") -> str:
+    digest = sha256()
+    for packet in packets:
+        digest.update(bytes(packet))
+    return digest.hexdigest()
 
 
 def _span(packets: Sequence["Packet[av.AudioStream]"]) -> tuple[int | None, int | None]:

@@ -9,6 +9,7 @@ import pytest
 from stream_app.assembly.join import join_clips
 from stream_app.assembly.mux import mux
 from stream_app.assembly.song import encode_song, samples_of
+from stream_app.assembly.song_copy import copy_song
 from stream_app.assembly.song_file import measure_song
 from stream_app.assembly.verify import Expected, is_faststart, verify_video
 from stream_app.clip.encoding import timescale
@@ -131,6 +132,19 @@ def test_damaged_sound(made: Made, tmp_path: Path) -> None:
     bad = damage(made.video, tmp_path / "bad.mp4", "audio")
     with pytest.raises(MixError):
         verify_video(bad, expected(payload=made.payload))
+
+
+def test_a_copied_song_is_the_song_to_the_last_bit(
+    made: Made, tmp_path: Path, clicks: Callable[[str], Path]
+) -> None:
+    video, sound = tmp_path / "video.mp4", tmp_path / "sound.mp4"
+    payload = copy_song(measure_song(clicks("m4a")), samples_of(FRAMES, PROFILE.rate), sound)
+    mux(made.joined, sound, video, timescale=timescale(PROFILE.rate))
+    copied = Expected(PROFILE, FRAMES, has_song=True, sound=payload)
+    verify_video(video, copied)
+    verify_video(video, expected())
+    with pytest.raises(MixError, match="not that of the song"):
+        verify_video(damage(video, tmp_path / "bad.mp4", "audio"), copied)
 
 
 @pytest.mark.parametrize("keep_percent", [0, 10, 50, 99])

@@ -5,12 +5,13 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
+from aiokafka.partitioner import DefaultPartitioner
 from slow_server import slow_server
 from stack import Place, render, workers
 
-from stream_app.kafka.partitioning import home_partition
+from topics.registry import CLIP_TASKS
 
-PARTITIONS = 16
+PARTITIONS = CLIP_TASKS.partitions
 CLIPS = 60
 LINE_MS = 500
 ANSWER_AFTER_S = 1.0
@@ -25,12 +26,13 @@ def even_names(clips: int = CLIPS) -> list[str]:
     short = {0, 5, 10, 15}
     room = {p: -(-clips // PARTITIONS) - (p in short and clips % PARTITIONS != 0) for p in range(PARTITIONS)}
     names: list[str] = []
+    hashed, everywhere = DefaultPartitioner(), list(range(PARTITIONS))
     taken: Counter[int] = Counter()
     for number in count():
         if len(names) == clips:
             return names
         name = f"small-{number}"
-        partition = home_partition(name)
+        partition = hashed(name.encode(), everywhere, everywhere)
         if taken[partition] < room[partition]:
             taken[partition] += 1
             names.append(name)

@@ -2,7 +2,7 @@
 
 import os
 from array import array
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -16,15 +16,10 @@ from av.container import InputContainer
 from av.stream import Discard, Disposition
 from av.video.stream import VideoStream
 
-from stream_app.cutting.damage import (
-    SILENT_FORMATS,
-    Complaint,
-    Damage,
-    ReadPacket,
-    complaints,
-    holes,
-)
+from stream_app.cutting.damage import Complaint, Damage, ReadPacket, complaints
 from stream_app.cutting.frame_choice import SourceClock
+from stream_app.cutting.matroska import MATROSKA, losses
+from stream_app.cutting.rhythm import holes, is_displaced, lost_fragments, unshown
 from stream_app.domain.errors import SourceError
 from stream_app.sources.source_file import ByteSpan, SourceFile
 from topics.reasons import FallbackReason
@@ -34,6 +29,11 @@ FORMATS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,mpegts,mpeg,avi,flv,asf,ogg,nut
 
 INDEXED_FORMATS = frozenset({"mov,mp4,m4a,3gp,3g2,mj2"})
 """Whose clocks begin where their index says, and not at the first packet that is found."""
+
+SILENT_FORMATS = frozenset({"mpeg", "asf", "flv"})
+"""Demuxers that pass over a loss without a word, or do not know where their file should have ended.
+
+MPEG-TS, which counts its packets, is looked at in `rebase`."""
 
 _limits = {"pixels": 8192 * 4352}
 
@@ -200,9 +200,10 @@ def packets_of(container: InputContainer, stream: VideoStream) -> "Iterator[av.P
 
 @dataclass
 class _Reading:
-    """What one pass over the packets found."""
+    """What one pass over the packets found; `in_file` has those, too, that the edit list hides."""
 
     packets: list[ReadPacket]
+    in_file: list[ReadPacket]
     breaks: list[int]
     last_duration: int
 
@@ -212,6 +213,8 @@ def _read_through(
 ) -> _Reading:
     _read_only(container, stream)
     packets: list[ReadPacket] = []
+    in_file: list[ReadPacket] = []
+    positions = array("q")
     breaks: list[int] = []
     last, last_duration = 0, 0
     demuxer = container.format.name
@@ -219,23 +222,41 @@ def _read_through(
         if any(who == demuxer for _, who, _ in said):
             breaks.append(len(packets))
         said.clear()
-        # The edit list hides these; the empty last packet only ends the stream.
-        if packet.is_discard or packet.size == 0:
+        if packet.size == 0:  # it only ends the stream
             continue
-        if packet.has_sidedata("encryption_info"):
-            raise invalid(path, "is encrypted")
-        if packet.pts is None:
-            raise invalid(path, "has frames without a presentation time; remux it to mp4 or mkv")
-        if not packets or packet.pts >= last:
-            last, last_duration = packet.pts, packet.duration or 0
-        packets.append(ReadPacket(packet.pts, packet.is_keyframe, packet.dts))
+        read = _read(packet, path)
+        in_file.append(read)
+        if packet.is_discard:  # the edit list hides it
+            continue
+        if not packets or read.pts >= last:
+            last, last_duration = read.pts, read.duration
+        packets.append(read)
+        positions.append(max(packet.pos or 0, positions[-1] if positions else 0))
         if packet.is_corrupt:
             breaks.append(len(packets))
         if len(packets) > MAX_FRAMES:
             raise invalid(path, f"has more than {MAX_FRAMES} frames")
+    breaks += _silent_losses(demuxer, packets, positions, path)
+    return _Reading(packets, in_file, breaks, last_duration)
+
+
+def _silent_losses(
+    demuxer: str, packets: Sequence[ReadPacket], positions: Sequence[int], path: Path
+) -> list[int]:
+    """Numbers of packets before which something was lost without a word of the demuxer."""
     if demuxer in SILENT_FORMATS:
-        breaks += holes(packets)
-    return _Reading(packets, breaks, last_duration)
+        return [*holes(packets), *unshown(packets)]
+    if demuxer in INDEXED_FORMATS:
+        return [*lost_fragments(packets), *unshown(packets)]
+    return losses(path, positions) if demuxer == MATROSKA else []
+
+
+def _read(packet: "av.Packet[VideoStream]", path: Path) -> ReadPacket:
+    if packet.has_sidedata("encryption_info"):
+        raise invalid(path, "is encrypted")
+    if packet.pts is None:
+        raise invalid(path, "has frames without a presentation time; remux it to mp4 or mkv")
+    return ReadPacket(packet.pts, packet.is_keyframe, packet.dts, packet.duration or 0)
 
 
 def _read_only(container: InputContainer, stream: VideoStream) -> None:
@@ -247,6 +268,8 @@ def _read_only(container: InputContainer, stream: VideoStream) -> None:
 def _clock(reading: _Reading, stream: VideoStream, path: Path) -> SourceClock:
     if not reading.packets or stream.time_base is None:
         raise invalid(path, "has no frames")
+    if is_displaced(reading.in_file):
+        raise invalid(path, "says that frames are shown far from where they belong: its index is damaged")
     ordered = array("q", sorted(packet.pts for packet in reading.packets))
     if any(before == after for before, after in pairwise(ordered)):
         raise invalid(path, "shows two frames at one time: its clock runs twice")

@@ -4,12 +4,19 @@ import mmap
 from collections.abc import Iterator
 from pathlib import Path
 
-SYNC = 0x47
+from stream_app.sources.transport_stream import (
+    HAS_ADAPTATION,
+    HAS_PAYLOAD,
+    NULL_CHANNEL,
+    PACKET,
+    SYNC,
+    channel_of,
+)
+
 SYNC_BYTE = bytes([SYNC])
-PACKET_SIZES = (188, 192, 204)
+PACKET_SIZES = (PACKET, PACKET + 4, PACKET + 16)
 """Plain; with a time code before each packet (Blu-ray, camcorders); with error correction after it."""
 
-NULL_CHANNEL = 0x1FFF
 ENOUGH = 5
 """So many sync bytes in step are no accident."""
 
@@ -29,7 +36,7 @@ def _losses(data: mmap.mmap) -> Iterator[int]:
         return
     position, size = first
     counters: dict[int, int] = {}
-    while position + PACKET_SIZES[0] <= len(data):
+    while position + PACKET <= len(data):
         if data[position] != SYNC:
             yield position
             again = _in_step(data, position)
@@ -43,9 +50,9 @@ def _losses(data: mmap.mmap) -> Iterator[int]:
 
 
 def _is_gap(data: mmap.mmap, position: int, counters: dict[int, int]) -> bool:
-    channel = (data[position + 1] & 0x1F) << 8 | data[position + 2]
+    channel = channel_of(data, position)
     control = data[position + 3]
-    if channel == NULL_CHANNEL or not control & 0x10:
+    if channel == NULL_CHANNEL or not control & HAS_PAYLOAD:
         return False
     counter = control & 0x0F
     before = counters.get(channel)
@@ -53,7 +60,7 @@ def _is_gap(data: mmap.mmap, position: int, counters: dict[int, int]) -> bool:
     if before is None or counter in (before, (before + 1) % 16):
         return False
     # A gap may be announced, where recordings were joined on purpose.
-    announced = control & 0x20 and data[position + 4] > 0 and data[position + 5] & 0x80
+    announced = control & HAS_ADAPTATION and data[position + 4] > 0 and data[position + 5] & 0x80
     return not announced
 
 

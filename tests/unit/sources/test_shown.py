@@ -5,8 +5,6 @@ from yarl import URL
 
 from stream_app.sources.shown import MAX_SHOWN, shown
 
-SECRET = "pw"
-
 
 @pytest.mark.parametrize(
     ("address", "seen"),
@@ -22,7 +20,6 @@ SECRET = "pw"
     ],
 )
 def test_user_query_and_fragment_are_left_out(address: str | URL, seen: str) -> None:
-    assert SECRET in str(address) or seen == address
     assert shown(address) == seen
 
 

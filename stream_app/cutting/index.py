@@ -35,6 +35,8 @@ SILENT_FORMATS = frozenset({"mpeg", "asf", "flv"})
 
 MPEG-TS, which counts its packets, is looked at in `rebase`."""
 
+COUNTING_FORMAT = "avi"
+
 _limits = {"pixels": 8192 * 4352}
 
 MAX_FRAMES = 2_000_000
@@ -80,6 +82,7 @@ class SourceIndex:
         sample_aspect_ratio: width of a pixel over its height; None when the file does not say.
         packets: how many there are.
         damage: where frames may show something else.
+        places: of AVI, which counts frames instead of telling times: where each packet lies, and its pts.
         present: the bytes that are there, when not all are.
     """
 
@@ -91,6 +94,7 @@ class SourceIndex:
     sample_aspect_ratio: Fraction | None
     packets: int
     damage: Damage
+    places: tuple[Sequence[int], Sequence[int]] | None = None
     present: tuple[ByteSpan, ...] | None = None
 
 
@@ -155,8 +159,9 @@ def _index(identity: FileIdentity, breaks: tuple[int, ...]) -> SourceIndex:
             raise invalid(path, f"cannot be read to its end ({error})") from error
         if 0 in reading.breaks and container.format.name not in INDEXED_FORMATS:
             raise invalid(path, "is damaged at its start, so that nobody can tell when its clock begins")
-        # AVI counts frames instead of telling times: one that is lost shifts all that follow.
-        if container.format.name == "avi" and stream.frames not in (0, len(reading.packets)):
+        # One that is lost shifts all that follow.
+        is_counted = container.format.name == COUNTING_FORMAT
+        if is_counted and stream.frames not in (0, len(reading.packets)):
             raise invalid(path, f"has {len(reading.packets)} frames where its header says {stream.frames}")
         return SourceIndex(
             path=path,
@@ -167,6 +172,7 @@ def _index(identity: FileIdentity, breaks: tuple[int, ...]) -> SourceIndex:
             sample_aspect_ratio=stream.sample_aspect_ratio,
             packets=len(reading.packets),
             damage=Damage.around(reading.packets, [*reading.breaks, *breaks]),
+            places=(reading.positions, [packet.pts for packet in reading.packets]) if is_counted else None,
         )
 
 
@@ -204,6 +210,7 @@ class _Reading:
 
     packets: list[ReadPacket]
     in_file: list[ReadPacket]
+    positions: Sequence[int]
     breaks: list[int]
     last_duration: int
 
@@ -237,7 +244,7 @@ def _read_through(
         if len(packets) > MAX_FRAMES:
             raise invalid(path, f"has more than {MAX_FRAMES} frames")
     breaks += _silent_losses(demuxer, packets, positions, path)
-    return _Reading(packets, in_file, breaks, last_duration)
+    return _Reading(packets, in_file, positions, breaks, last_duration)
 
 
 def _silent_losses(

@@ -1,4 +1,8 @@
-"""Where an MPEG transport stream lost something: each of its channels counts its packets, modulo 16."""
+"""Where an MPEG transport stream lost something.
+
+Each of its channels counts its packets, modulo 16. And in channels of sound and picture, what begins in a
+packet begins with a start code; FFmpeg passes over a frame that does not, without a word.
+"""
 
 import mmap
 from collections.abc import Iterator
@@ -9,6 +13,8 @@ from stream_app.sources.transport_stream import (
     HAS_PAYLOAD,
     NULL_CHANNEL,
     PACKET,
+    START_CODE,
+    STARTS,
     SYNC,
     channel_of,
 )
@@ -36,6 +42,7 @@ def _losses(data: mmap.mmap) -> Iterator[int]:
         return
     position, size = first
     counters: dict[int, int] = {}
+    media: set[int] = set()
     while position + PACKET <= len(data):
         if data[position] != SYNC:
             yield position
@@ -44,7 +51,7 @@ def _losses(data: mmap.mmap) -> Iterator[int]:
                 return
             position, size = again
             continue
-        if _is_gap(data, position, counters):
+        if _is_gap(data, position, counters) or _begins_with_garbage(data, position, media):
             yield position
         position += size
 
@@ -62,6 +69,18 @@ def _is_gap(data: mmap.mmap, position: int, counters: dict[int, int]) -> bool:
     # A gap may be announced, where recordings were joined on purpose.
     announced = control & HAS_ADAPTATION and data[position + 4] > 0 and data[position + 5] & 0x80
     return not announced
+
+
+def _begins_with_garbage(data: mmap.mmap, position: int, media: set[int]) -> bool:
+    control = data[position + 3]
+    if not (data[position + 1] & STARTS and control & HAS_PAYLOAD):
+        return False
+    channel = channel_of(data, position)
+    payload = position + 4 + (1 + data[position + 4] if control & HAS_ADAPTATION else 0)
+    if data[payload : payload + len(START_CODE)] == START_CODE:
+        media.add(channel)
+        return False
+    return channel in media
 
 
 def _in_step(data: mmap.mmap, start: int) -> tuple[int, int] | None:

@@ -32,12 +32,21 @@ Complaint = tuple[int, str, str]
 
 @dataclass(frozen=True, slots=True)
 class ReadPacket:
-    """A packet of video as it was read: its pts, whether it starts afresh, its dts, and how long it lasts."""
+    """A packet of video as it was read.
+
+    Attributes:
+        pts: when its frame is shown.
+        is_key: whether it starts afresh.
+        dts: when it is decoded, if that is told.
+        duration: how long it lasts in the order of decoding; 0 when that is not told.
+        is_hidden: an edit list leaves it out.
+    """
 
     pts: int
     is_key: bool
     dts: int | None = None
     duration: int = 0
+    is_hidden: bool = False
 
 
 @dataclass(frozen=True)

@@ -206,13 +206,11 @@ def packets_of(container: InputContainer, stream: VideoStream) -> "Iterator[av.P
 
 @dataclass
 class _Reading:
-    """What one pass over the packets found; `in_file` has those, too, that the edit list hides."""
+    """What one pass over the packets found."""
 
     packets: list[ReadPacket]
-    in_file: list[ReadPacket]
     positions: Sequence[int]
     breaks: list[int]
-    last_duration: int
 
 
 def _read_through(
@@ -220,10 +218,8 @@ def _read_through(
 ) -> _Reading:
     _read_only(container, stream)
     packets: list[ReadPacket] = []
-    in_file: list[ReadPacket] = []
     positions = array("q")
     breaks: list[int] = []
-    last, last_duration = 0, 0
     demuxer = container.format.name
     for packet in packets_of(container, stream):
         if any(who == demuxer for _, who, _ in said):
@@ -231,20 +227,14 @@ def _read_through(
         said.clear()
         if packet.size == 0:  # it only ends the stream
             continue
-        read = _read(packet, path)
-        in_file.append(read)
-        if packet.is_discard:  # the edit list hides it
-            continue
-        if not packets or read.pts >= last:
-            last, last_duration = read.pts, read.duration
-        packets.append(read)
+        packets.append(_read(packet, path))
         positions.append(max(packet.pos or 0, positions[-1] if positions else 0))
         if packet.is_corrupt:
             breaks.append(len(packets))
         if len(packets) > MAX_FRAMES:
             raise invalid(path, f"has more than {MAX_FRAMES} frames")
     breaks += _silent_losses(demuxer, packets, positions, path)
-    return _Reading(packets, in_file, positions, breaks, last_duration)
+    return _Reading(packets, positions, breaks)
 
 
 def _silent_losses(
@@ -263,7 +253,7 @@ def _read(packet: "av.Packet[VideoStream]", path: Path) -> ReadPacket:
         raise invalid(path, "is encrypted")
     if packet.pts is None:
         raise invalid(path, "has frames without a presentation time; remux it to mp4 or mkv")
-    return ReadPacket(packet.pts, packet.is_keyframe, packet.dts, packet.duration or 0)
+    return ReadPacket(packet.pts, packet.is_keyframe, packet.dts, packet.duration or 0, packet.is_discard)
 
 
 def _read_only(container: InputContainer, stream: VideoStream) -> None:
@@ -273,14 +263,15 @@ def _read_only(container: InputContainer, stream: VideoStream) -> None:
 
 
 def _clock(reading: _Reading, stream: VideoStream, path: Path) -> SourceClock:
-    if not reading.packets or stream.time_base is None:
+    shown = sorted((packet.pts, packet.duration) for packet in reading.packets if not packet.is_hidden)
+    if not shown or stream.time_base is None:
         raise invalid(path, "has no frames")
-    if is_displaced(reading.in_file):
+    if is_displaced(reading.packets):
         raise invalid(path, "says that frames are shown far from where they belong: its index is damaged")
-    ordered = array("q", sorted(packet.pts for packet in reading.packets))
-    if any(before == after for before, after in pairwise(ordered)):
+    times = array("q", (pts for pts, _ in shown))
+    if any(before == after for before, after in pairwise(times)):
         raise invalid(path, "shows two frames at one time: its clock runs twice")
-    return SourceClock(ordered, _end(ordered, reading.last_duration), Fraction(stream.time_base))
+    return SourceClock(times, _end(times, shown[-1][1]), Fraction(stream.time_base))
 
 
 def _end(times: "array[int]", last_duration: int) -> int:

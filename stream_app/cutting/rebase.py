@@ -112,8 +112,8 @@ def _read_through(identity: FileIdentity) -> _Stream:
     torn = any(_is_within_group(read, number) for number in lost) or contradicts_itself(read)
     breaks += lost
     breaks += strays(read)
-    # A frame whose first packet is damaged is passed over without a word.
-    breaks += [number for number in holes(read) if number == len(read) or _is_within_group(read, number)]
+    if len(positions) in holes(read):
+        breaks.append(len(positions))
     return _Stream(len(positions), tuple(sorted(breaks)), torn, _rhythm(packet.pts for packet in read))
 
 

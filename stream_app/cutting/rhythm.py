@@ -48,14 +48,14 @@ def lost_fragments(packets: Sequence[ReadPacket]) -> list[int]:
 def unshown(packets: Sequence[ReadPacket]) -> list[int]:
     """Numbers of packets before which no frame is shown, where a steady rate of decoding has no hole.
 
-    The end is left out: files that were cut there without encoding end so.
+    The beginning and the end are left out: files that were cut there without encoding begin and end so.
     """
     told = [packet.dts for packet in packets if packet.dts is not None]
     step = _steady_step(told) if len(told) == len(packets) else None
     if step is None:
         return []
     late = _late(told, step)
-    shown = sorted((packet.pts, number) for number, packet in enumerate(packets))[:-REORDER]
+    shown = sorted((packet.pts, number) for number, packet in enumerate(packets))[REORDER:-REORDER]
     return [
         number
         for (before, _), (after, number) in pairwise(shown)

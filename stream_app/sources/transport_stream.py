@@ -11,8 +11,14 @@ SYNC = 0x47
 NULL_CHANNEL = 0x1FFF
 """Its packets are filling, and are not counted."""
 
+STARTS = 0x40
+"""Bit of the second byte: the payload begins with something new."""
+
 HAS_PAYLOAD, HAS_ADAPTATION = 0x10, 0x20
 """Bits of the fourth byte, whose lower half counts the packets of a channel that have a payload."""
+
+START_CODE = b"\x00\x00\x01"
+"""What sound and picture begin with in their first packet."""
 
 CLOCK_HZ = 90_000
 CLOCK_WRAP = 1 << 33

@@ -13,15 +13,15 @@ from stream_app.sources.transport_stream import (
     HAS_PAYLOAD,
     NULL_CHANNEL,
     PACKET,
+    START_CODE,
+    STARTS,
     SYNC,
     channel_of,
 )
 
-_START_CODE = b"\x00\x00\x01"
 _HEADERLESS = frozenset({0xBC, 0xBE, 0xBF, 0xF0, 0xF1, 0xF2, 0xF8, 0xFF})
 """Kinds of PES packets that have no time."""
 
-_STARTS = 0x40
 _PCR, _OPCR = 0x10, 0x08
 _PTS, _PTS_AND_DTS = 0x80, 0xC0
 
@@ -84,9 +84,9 @@ def _shift_packet(data: bytearray, start: int, shift: int) -> None:
             _shift_clock_reference(data, payload + 1, length, shift)
         payload += 1 + length
     end = start + PACKET
-    if not (control & HAS_PAYLOAD and data[start + 1] & _STARTS):
+    if not (control & HAS_PAYLOAD and data[start + 1] & STARTS):
         return
-    if data[payload : payload + 3] != _START_CODE or data[payload + 3] in _HEADERLESS:
+    if data[payload : payload + 3] != START_CODE or data[payload + 3] in _HEADERLESS:
         return
     if payload + 19 > end:
         raise ValueError("a header of it is spread over packets")

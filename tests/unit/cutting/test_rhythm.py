@@ -137,5 +137,6 @@ def test_where_decoding_pauses_too_nothing_is_missing() -> None:
     assert unshown(late) == []
 
 
-def test_a_file_that_was_cut_without_encoding_lacks_frames_at_its_end() -> None:
+def test_a_file_that_was_cut_without_encoding_lacks_frames_at_both_ends() -> None:
     assert unshown(reordered(90)[:-2]) == []
+    assert unshown(reordered(90)[:1] + reordered(90)[3:]) == []

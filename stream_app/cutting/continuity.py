@@ -1,7 +1,8 @@
 """Where an MPEG transport stream lost something.
 
 Each of its channels counts its packets, modulo 16. And in channels of sound and picture, what begins in a
-packet begins with a start code; FFmpeg passes over a frame that does not, without a word.
+packet begins with a start code and the channel's kind of content; FFmpeg passes over a frame that does not,
+without a word.
 """
 
 import mmap
@@ -42,7 +43,7 @@ def _losses(data: mmap.mmap) -> Iterator[int]:
         return
     position, size = first
     counters: dict[int, int] = {}
-    media: set[int] = set()
+    heads: dict[int, bytes] = {}
     while position + PACKET <= len(data):
         if data[position] != SYNC:
             yield position
@@ -51,7 +52,7 @@ def _losses(data: mmap.mmap) -> Iterator[int]:
                 return
             position, size = again
             continue
-        if _is_gap(data, position, counters) or _begins_with_garbage(data, position, media):
+        if _is_gap(data, position, counters) or _begins_with_garbage(data, position, heads):
             yield position
         position += size
 
@@ -71,16 +72,16 @@ def _is_gap(data: mmap.mmap, position: int, counters: dict[int, int]) -> bool:
     return not announced
 
 
-def _begins_with_garbage(data: mmap.mmap, position: int, media: set[int]) -> bool:
+def _begins_with_garbage(data: mmap.mmap, position: int, heads: dict[int, bytes]) -> bool:
     control = data[position + 3]
     if not (data[position + 1] & STARTS and control & HAS_PAYLOAD):
         return False
     channel = channel_of(data, position)
     payload = position + 4 + (1 + data[position + 4] if control & HAS_ADAPTATION else 0)
-    if data[payload : payload + len(START_CODE)] == START_CODE:
-        media.add(channel)
-        return False
-    return channel in media
+    head = data[payload : payload + len(START_CODE) + 1]
+    if head.startswith(START_CODE):
+        return heads.setdefault(channel, head) != head
+    return channel in heads
 
 
 def _in_step(data: mmap.mmap, start: int) -> tuple[int, int] | None:

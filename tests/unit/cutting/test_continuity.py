@@ -68,10 +68,11 @@ def media(counter: int, *, head: bytes) -> bytes:
 PES = bytes.fromhex("000001e0")
 
 
-def test_a_frame_whose_start_code_is_wrong_is_lost(tmp_path: Path) -> None:
+@pytest.mark.parametrize("wrong", ["000101e0", "000001a0"])
+def test_a_frame_whose_head_is_wrong_is_lost(tmp_path: Path, wrong: str) -> None:
     packets = [media(k, head=PES) for k in range(PACKETS)]
     assert found(tmp_path / "a.ts", packets) == []
-    packets[20] = media(20, head=bytes.fromhex("000101e0"))
+    packets[20] = media(20, head=bytes.fromhex(wrong))
     assert found(tmp_path / "a.ts", packets) == [20 * 188]
 
 

@@ -184,11 +184,13 @@ def test_a_join_waits_for_room(small_disk: tuple[Stack, Disk], slow_case: dict[s
 def test_fetches_wait_for_room(small_disk: tuple[Stack, Disk], slow_case: dict[str, Any]) -> None:
     stack, disk = small_disk
     mix_id = "fetch-without-room"
-    request = small(slow_case, mix_id, lines=2)
     with FaultServer(ROOT / "media/samples").in_thread() as server:
-        for line in request["lines"]:
-            (source, *_) = line["candidates"]
-            line["candidates"] = [{**source, "uri": server.url("/" + Path(source["uri"]).name)}]
+        request = small(slow_case, mix_id, lines=2)
+        request["lines"] = [
+            {**line, "candidates": [{**source, "uri": server.url("/" + Path(source["uri"]).name)}]}
+            for line in request["lines"]
+            for source in line["candidates"][:1]
+        ]
         disk.fill(leave=100_000)
         stack.submit(request)
         wait_until(

@@ -208,7 +208,8 @@ async def _sweep_store(settings: Settings, stop: asyncio.Event) -> None:
     while not stop.is_set():
         try:
             swept = await asyncio.to_thread(ClipStore(settings.clips_dir).sweep)
-            log.info("clip_store.swept", files=swept)
+            if swept:
+                log.info("clip_store.swept", files=swept)
         except OwnFaultError as error:
             log.warning("clip_store.not_swept", error=str(error))
         with suppress(TimeoutError):

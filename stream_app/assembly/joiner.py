@@ -2,8 +2,8 @@
 
 import asyncio
 import time
-from collections.abc import Iterator
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -64,20 +64,33 @@ class Joiner:
         accepted = mix.accepted
         if accepted is None:
             raise ValueError("only an accepted mix can be joined")
-        while True:
-            try:
-                return self._rendered(mix, accepted, cause, await self._assemble(mix, accepted))
-            except MixError as error:
-                return self._failed(accepted, cause, error)
-            except OwnFaultError as error:
-                log.exception(
-                    "render_worker.paused",
-                    mix_id=accepted.mix_id,
-                    trace_id=accepted.trace_id,
-                    error=str(error),
-                )
-                await self._sources.make_room()
-                await asyncio.sleep(OWN_FAULT_WAIT_S)
+        with self._saying_when_paused(accepted) as paused:
+            while True:
+                try:
+                    return self._rendered(mix, accepted, cause, await self._assemble(mix, accepted))
+                except MixError as error:
+                    return self._failed(accepted, cause, error)
+                except OwnFaultError as error:
+                    paused(error)
+                    await self._sources.make_room()
+                    await asyncio.sleep(OWN_FAULT_WAIT_S)
+
+    @contextmanager
+    def _saying_when_paused(self, accepted: MixAccepted) -> Iterator[Callable[[OwnFaultError], None]]:
+        """Whoever has to wait calls what is yielded, each time; it is said once, and once that it is over."""
+        about = {"mix_id": accepted.mix_id, "trace_id": accepted.trace_id}
+        since_ms: int | None = None
+
+        def paused(error: OwnFaultError) -> None:
+            nonlocal since_ms
+            if since_ms is None:
+                since_ms = self._clock()
+                log.error("render_worker.paused", **about, error=str(error))
+
+        yield paused
+        # Not when it is given up: its next owner will say how it goes on.
+        if since_ms is not None:
+            log.info("render_worker.resumed", **about, paused_ms=self._clock() - since_ms)
 
     async def _assemble(self, mix: Mix, accepted: MixAccepted) -> Assembled:
         async with song_here(self._sources, accepted.song) as song:

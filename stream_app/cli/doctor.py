@@ -16,12 +16,21 @@ from aiokafka.errors import KafkaError
 from stream_app.cli.connection import with_kafka
 from stream_app.cli.exits import Exit, exit_codes
 from stream_app.cli.output import AsJson, print_json
+from stream_app.cutting.lyrics.render import render_text
 from stream_app.cutting.sandbox import trouble_with, with_bubblewrap
 from stream_app.domain.errors import ClipfoldError
 from stream_app.kafka.topology import find_mismatches
 from stream_app.role_lock import is_running
 from stream_app.settings import Settings
 from topics.config import RenderClipConfig
+from topics.profile import RenderProfile
+
+SCRIPTS = {
+    "fonts-noto-cjk": {"Chinese": "中", "Japanese": "あ", "Korean": "한"},
+    "fonts-noto-core": {"Bengali": "অ", "Devanagari": "अ", "Tamil": "அ", "Thai": "ก"},
+}
+"""Debian's packages of fonts, and a letter of each script that is asked of them; the font that is shipped has
+Latin, Greek, Cyrillic, Arabic and Hebrew."""
 
 MIN_FREE_BYTES = 2 * 2**30
 """A mix of an hour at 720p needs about 1 GiB for its clips and its video."""
@@ -55,6 +64,7 @@ def _examine(settings: Settings) -> Iterator[Finding]:
     yield Finding("Python", fine=True, found=sys.version.split()[0])
     yield _encoder()
     yield _ffmpeg()
+    yield _lyrics()
     yield _sandbox(settings)
     yield _artifacts(settings.artifacts_dir)
     yield from (_media_root(root) for root in settings.media_roots)
@@ -74,6 +84,25 @@ def _ffmpeg() -> Finding:
         return Finding(
             "ffmpeg", fine=False, found=str(error), mend="pip install --force-reinstall imageio-ffmpeg"
         )
+
+
+def _lyrics() -> Finding:
+    """Whether lyrics can be drawn into the picture, and in which scripts."""
+    letters = "".join(letter for scripts in SCRIPTS.values() for letter in scripts.values())
+    mend = "pip install --force-reinstall imageio-ffmpeg; leave IMAGEIO_FFMPEG_EXE unset"
+    try:
+        with tempfile.TemporaryDirectory() as scratch:
+            drawn = render_text(f"A{letters}", RenderProfile(width=320, height=180), Path(scratch, "lyrics"))
+    except (ClipfoldError, OSError, RuntimeError) as error:
+        return Finding("lyrics", fine=False, found=str(error), mend=mend)
+    if "A" in drawn.undrawn:
+        return Finding("lyrics", fine=False, found="libass draws nothing", mend=mend)
+    advice = [
+        f"no font for {', '.join(names)}: apt-get install {package}"
+        for package, scripts in SCRIPTS.items()
+        if (names := [name for name, letter in scripts.items() if letter in drawn.undrawn])
+    ]
+    return Finding("lyrics", fine=True, found="; ".join(["libass draws them", *advice]))
 
 
 def _sandbox(settings: Settings) -> Finding:

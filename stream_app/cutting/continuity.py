@@ -1,15 +1,29 @@
-"""Where an MPEG transport stream lost something: each of its channels counts its packets, modulo 16."""
+"""Where an MPEG transport stream lost something.
+
+Each of its channels counts its packets, modulo 16. And in channels of sound and picture, what begins in a
+packet begins with a start code and the channel's kind of content; FFmpeg passes over a frame that does not,
+without a word.
+"""
 
 import mmap
 from collections.abc import Iterator
 from pathlib import Path
 
-SYNC = 0x47
+from stream_app.sources.transport_stream import (
+    HAS_ADAPTATION,
+    HAS_PAYLOAD,
+    NULL_CHANNEL,
+    PACKET,
+    START_CODE,
+    STARTS,
+    SYNC,
+    channel_of,
+)
+
 SYNC_BYTE = bytes([SYNC])
-PACKET_SIZES = (188, 192, 204)
+PACKET_SIZES = (PACKET, PACKET + 4, PACKET + 16)
 """Plain; with a time code before each packet (Blu-ray, camcorders); with error correction after it."""
 
-NULL_CHANNEL = 0x1FFF
 ENOUGH = 5
 """So many sync bytes in step are no accident."""
 
@@ -29,7 +43,8 @@ def _losses(data: mmap.mmap) -> Iterator[int]:
         return
     position, size = first
     counters: dict[int, int] = {}
-    while position + PACKET_SIZES[0] <= len(data):
+    heads: dict[int, bytes] = {}
+    while position + PACKET <= len(data):
         if data[position] != SYNC:
             yield position
             again = _in_step(data, position)
@@ -37,15 +52,15 @@ def _losses(data: mmap.mmap) -> Iterator[int]:
                 return
             position, size = again
             continue
-        if _is_gap(data, position, counters):
+        if _is_gap(data, position, counters) or _begins_with_garbage(data, position, heads):
             yield position
         position += size
 
 
 def _is_gap(data: mmap.mmap, position: int, counters: dict[int, int]) -> bool:
-    channel = (data[position + 1] & 0x1F) << 8 | data[position + 2]
+    channel = channel_of(data, position)
     control = data[position + 3]
-    if channel == NULL_CHANNEL or not control & 0x10:
+    if channel == NULL_CHANNEL or not control & HAS_PAYLOAD:
         return False
     counter = control & 0x0F
     before = counters.get(channel)
@@ -53,8 +68,20 @@ def _is_gap(data: mmap.mmap, position: int, counters: dict[int, int]) -> bool:
     if before is None or counter in (before, (before + 1) % 16):
         return False
     # A gap may be announced, where recordings were joined on purpose.
-    announced = control & 0x20 and data[position + 4] > 0 and data[position + 5] & 0x80
+    announced = control & HAS_ADAPTATION and data[position + 4] > 0 and data[position + 5] & 0x80
     return not announced
+
+
+def _begins_with_garbage(data: mmap.mmap, position: int, heads: dict[int, bytes]) -> bool:
+    control = data[position + 3]
+    if not (data[position + 1] & STARTS and control & HAS_PAYLOAD):
+        return False
+    channel = channel_of(data, position)
+    payload = position + 4 + (1 + data[position + 4] if control & HAS_ADAPTATION else 0)
+    head = data[payload : payload + len(START_CODE) + 1]
+    if head.startswith(START_CODE):
+        return heads.setdefault(channel, head) != head
+    return channel in heads
 
 
 def _in_step(data: mmap.mmap, start: int) -> tuple[int, int] | None:

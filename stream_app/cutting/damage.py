@@ -2,34 +2,24 @@
 
 A demuxer that meets garbage says a word and goes on at the next thing it knows: the frames in between are
 gone, and some decoders (VP9, MPEG-2) then show old picture as if nothing were. So every word of a demuxer,
-and every packet that it calls corrupt, makes the frames around it unusable until the next keyframe. Some
-containers lose frames without a word; there a hole in an otherwise steady rate is taken for a loss. And some
-decoders make a picture of any bytes; theirs are damaged where a long run of zeros stands, as the lost part
-of a download leaves it. What nobody can tell is a few wrong bits within a frame of a codec without checks
-(VP8, VP9, MPEG-4, WMV).
+and every packet that it calls corrupt, makes the frames around it unusable until the next keyframe. Where
+demuxers lose frames without a word, the times of the others (`rhythm`) and the container's own structure
+(`matroska`, `continuity`) tell. And some decoders make a picture of any bytes; theirs are damaged where a
+long run of zeros stands, as the lost part of a download leaves it. What nobody can tell is a few wrong bits
+within a frame: VP8, VP9, MPEG-4 and WMV have no checks, and HEVC decodes to another picture now and then.
 """
 
 from bisect import bisect_right
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import chain, pairwise
+from itertools import chain
 
 import av
 import av.logging
 
 REORDER = 16
 """H.264 and HEVC let no more than 16 frames lie between the order of data and the order of display."""
-
-
-SILENT_FORMATS = frozenset({"mpeg", "asf", "flv"})
-"""Demuxers that pass over a loss without a word, or do not know where their file should have ended.
-
-MPEG-TS, which counts its packets, is looked at in `rebase`."""
-
-STEADY_SHARE = 0.9
-"""A rate is steady when so many of its steps are the same; chosen, not measured on real files."""
 
 TRUSTING_DECODERS = frozenset({"vp8", "vp9", "libvpx", "libvpx-vp9", "av1", "libdav1d", "wmv1", "wmv2"})
 ZEROS = bytes(64)
@@ -42,11 +32,21 @@ Complaint = tuple[int, str, str]
 
 @dataclass(frozen=True, slots=True)
 class ReadPacket:
-    """A packet of video as it was read: its pts, whether it starts afresh, and its dts."""
+    """A packet of video as it was read.
+
+    Attributes:
+        pts: when its frame is shown.
+        is_key: whether it starts afresh.
+        dts: when it is decoded, if that is told.
+        duration: how long it lasts in the order of decoding; 0 when that is not told.
+        is_hidden: an edit list leaves it out.
+    """
 
     pts: int
     is_key: bool
     dts: int | None = None
+    duration: int = 0
+    is_hidden: bool = False
 
 
 @dataclass(frozen=True)
@@ -76,23 +76,6 @@ def _span(packets: Sequence[ReadPacket], number: int) -> tuple[int, int] | None:
     stop = next(chain(after, [beyond_end]))
     start = min(before, default=min((packet.pts for packet in packets), default=0))
     return (start, stop) if start < stop else None
-
-
-def holes(packets: Sequence[ReadPacket]) -> list[int]:
-    """Numbers of packets before which frames are missing, as a hole in a steady rate shows."""
-    told = [packet.dts for packet in packets if packet.dts is not None]
-    steps = Counter(after - before for before, after in pairwise(told))
-    if len(told) < len(packets) or not steps:
-        return []
-    step = steps.most_common(1)[0][0]
-    if step <= 0 or sum(steps[near] for near in (step - 1, step, step + 1)) < STEADY_SHARE * len(told):
-        return []
-    found = [n for n, (before, after) in enumerate(pairwise(told), 1) if after - before > step * 3 // 2]
-    # The last frames by pts come before others by dts: what should have stood between them was cut off.
-    tail = sorted(packet.pts for packet in packets[-REORDER:] if packet.pts >= told[-1])
-    if any(after - before > step * 3 // 2 for before, after in pairwise(tail)):
-        found.append(len(packets))
-    return found
 
 
 @contextmanager

@@ -5,6 +5,7 @@ picture without a word. So every frame is taken by its own presentation time, a 
 first wanted frame is repeated from earlier, and nothing that depends on damage is handed out.
 """
 
+from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from typing import cast
 
@@ -112,6 +113,7 @@ class _Run:
         for packet in packets_of(self._container, self._stream):
             self._note_keyframe(packet.pts, is_keyframe=packet.is_keyframe)
             self._check_presence(packet)
+            self._check_place(packet)
             # A deinterlacer needs a frame's neighbours; otherwise what no other frame needs may be left out.
             needed = whole or packet.pts is None or packet.pts in self._wanted
             context.skip_frame = "DEFAULT" if needed else "NONREF"
@@ -134,6 +136,15 @@ class _Run:
                 stage=ABSENT,
                 retryable=True,
             )
+
+    def _check_place(self, packet: "av.Packet[VideoStream]") -> None:
+        """Where frames are only counted, a seek by a damaged index counts on from a wrong number."""
+        if self._index.places is None or not packet.size or packet.pos is None:
+            return
+        positions, times = self._index.places
+        place = bisect_left(positions, packet.pos)
+        if place == len(positions) or (positions[place], times[place]) != (packet.pos, packet.pts):
+            raise _UnusableError("its index leads elsewhere than it says")
 
     def _note_keyframe(self, pts: int | None, *, is_keyframe: bool) -> None:
         if is_keyframe and pts is not None and self.landed_at is None:

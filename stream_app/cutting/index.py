@@ -2,7 +2,7 @@
 
 import os
 from array import array
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -16,15 +16,10 @@ from av.container import InputContainer
 from av.stream import Discard, Disposition
 from av.video.stream import VideoStream
 
-from stream_app.cutting.damage import (
-    SILENT_FORMATS,
-    Complaint,
-    Damage,
-    ReadPacket,
-    complaints,
-    holes,
-)
+from stream_app.cutting.damage import Complaint, Damage, ReadPacket, complaints
 from stream_app.cutting.frame_choice import SourceClock
+from stream_app.cutting.matroska import MATROSKA, losses
+from stream_app.cutting.rhythm import holes, is_displaced, lost_fragments, unshown
 from stream_app.domain.errors import SourceError
 from stream_app.sources.source_file import ByteSpan, SourceFile
 from topics.reasons import FallbackReason
@@ -34,6 +29,13 @@ FORMATS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,mpegts,mpeg,avi,flv,asf,ogg,nut
 
 INDEXED_FORMATS = frozenset({"mov,mp4,m4a,3gp,3g2,mj2"})
 """Whose clocks begin where their index says, and not at the first packet that is found."""
+
+SILENT_FORMATS = frozenset({"mpeg", "asf", "flv"})
+"""Demuxers that pass over a loss without a word, or do not know where their file should have ended.
+
+MPEG-TS, which counts its packets, is looked at in `rebase`."""
+
+COUNTING_FORMAT = "avi"
 
 _limits = {"pixels": 8192 * 4352}
 
@@ -80,6 +82,7 @@ class SourceIndex:
         sample_aspect_ratio: width of a pixel over its height; None when the file does not say.
         packets: how many there are.
         damage: where frames may show something else.
+        places: of AVI, which counts frames instead of telling times: where each packet lies, and its pts.
         present: the bytes that are there, when not all are.
     """
 
@@ -91,6 +94,7 @@ class SourceIndex:
     sample_aspect_ratio: Fraction | None
     packets: int
     damage: Damage
+    places: tuple[Sequence[int], Sequence[int]] | None = None
     present: tuple[ByteSpan, ...] | None = None
 
 
@@ -155,8 +159,9 @@ def _index(identity: FileIdentity, breaks: tuple[int, ...]) -> SourceIndex:
             raise invalid(path, f"cannot be read to its end ({error})") from error
         if 0 in reading.breaks and container.format.name not in INDEXED_FORMATS:
             raise invalid(path, "is damaged at its start, so that nobody can tell when its clock begins")
-        # AVI counts frames instead of telling times: one that is lost shifts all that follow.
-        if container.format.name == "avi" and stream.frames not in (0, len(reading.packets)):
+        # One that is lost shifts all that follow.
+        is_counted = container.format.name == COUNTING_FORMAT
+        if is_counted and stream.frames not in (0, len(reading.packets)):
             raise invalid(path, f"has {len(reading.packets)} frames where its header says {stream.frames}")
         return SourceIndex(
             path=path,
@@ -167,6 +172,7 @@ def _index(identity: FileIdentity, breaks: tuple[int, ...]) -> SourceIndex:
             sample_aspect_ratio=stream.sample_aspect_ratio,
             packets=len(reading.packets),
             damage=Damage.around(reading.packets, [*reading.breaks, *breaks]),
+            places=(reading.positions, [packet.pts for packet in reading.packets]) if is_counted else None,
         )
 
 
@@ -203,8 +209,8 @@ class _Reading:
     """What one pass over the packets found."""
 
     packets: list[ReadPacket]
+    positions: Sequence[int]
     breaks: list[int]
-    last_duration: int
 
 
 def _read_through(
@@ -212,30 +218,42 @@ def _read_through(
 ) -> _Reading:
     _read_only(container, stream)
     packets: list[ReadPacket] = []
+    positions = array("q")
     breaks: list[int] = []
-    last, last_duration = 0, 0
     demuxer = container.format.name
     for packet in packets_of(container, stream):
         if any(who == demuxer for _, who, _ in said):
             breaks.append(len(packets))
         said.clear()
-        # The edit list hides these; the empty last packet only ends the stream.
-        if packet.is_discard or packet.size == 0:
+        if packet.size == 0:  # it only ends the stream
             continue
-        if packet.has_sidedata("encryption_info"):
-            raise invalid(path, "is encrypted")
-        if packet.pts is None:
-            raise invalid(path, "has frames without a presentation time; remux it to mp4 or mkv")
-        if not packets or packet.pts >= last:
-            last, last_duration = packet.pts, packet.duration or 0
-        packets.append(ReadPacket(packet.pts, packet.is_keyframe, packet.dts))
+        packets.append(_read(packet, path))
+        positions.append(max(packet.pos or 0, positions[-1] if positions else 0))
         if packet.is_corrupt:
             breaks.append(len(packets))
         if len(packets) > MAX_FRAMES:
             raise invalid(path, f"has more than {MAX_FRAMES} frames")
+    breaks += _silent_losses(demuxer, packets, positions, path)
+    return _Reading(packets, positions, breaks)
+
+
+def _silent_losses(
+    demuxer: str, packets: Sequence[ReadPacket], positions: Sequence[int], path: Path
+) -> list[int]:
+    """Numbers of packets before which something was lost without a word of the demuxer."""
     if demuxer in SILENT_FORMATS:
-        breaks += holes(packets)
-    return _Reading(packets, breaks, last_duration)
+        return [*holes(packets), *unshown(packets)]
+    if demuxer in INDEXED_FORMATS:
+        return [*lost_fragments(packets), *unshown(packets)]
+    return losses(path, positions) if demuxer == MATROSKA else []
+
+
+def _read(packet: "av.Packet[VideoStream]", path: Path) -> ReadPacket:
+    if packet.has_sidedata("encryption_info"):
+        raise invalid(path, "is encrypted")
+    if packet.pts is None:
+        raise invalid(path, "has frames without a presentation time; remux it to mp4 or mkv")
+    return ReadPacket(packet.pts, packet.is_keyframe, packet.dts, packet.duration or 0, packet.is_discard)
 
 
 def _read_only(container: InputContainer, stream: VideoStream) -> None:
@@ -245,12 +263,15 @@ def _read_only(container: InputContainer, stream: VideoStream) -> None:
 
 
 def _clock(reading: _Reading, stream: VideoStream, path: Path) -> SourceClock:
-    if not reading.packets or stream.time_base is None:
+    shown = sorted((packet.pts, packet.duration) for packet in reading.packets if not packet.is_hidden)
+    if not shown or stream.time_base is None:
         raise invalid(path, "has no frames")
-    ordered = array("q", sorted(packet.pts for packet in reading.packets))
-    if any(before == after for before, after in pairwise(ordered)):
+    if is_displaced(reading.packets):
+        raise invalid(path, "says that frames are shown far from where they belong: its index is damaged")
+    times = array("q", (pts for pts, _ in shown))
+    if any(before == after for before, after in pairwise(times)):
         raise invalid(path, "shows two frames at one time: its clock runs twice")
-    return SourceClock(ordered, _end(ordered, reading.last_duration), Fraction(stream.time_base))
+    return SourceClock(times, _end(times, shown[-1][1]), Fraction(stream.time_base))
 
 
 def _end(times: "array[int]", last_duration: int) -> int:

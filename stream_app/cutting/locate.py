@@ -66,8 +66,9 @@ def measure(file: SourceFile) -> Times:
     clock = index_source(file).clock
     with open_source(file.path) as container:
         stream = video_stream(container, file.path)
+        # Keyframes are shown in the order of the data: what follows the first one is not read again.
         keys = (packet.pts for packet in packets_of(container, stream) if _starts_afresh(packet, stream))
-        first_key = min((pts for pts in keys if pts is not None), default=clock.end)
+        first_key = next((pts for pts in keys if pts is not None), clock.end)
     return Times(clock.pts[0], clock.end, clock.time_base, first_key)
 
 

@@ -8,7 +8,7 @@ import hashlib
 import os
 from array import array
 from bisect import bisect_left
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import pairwise
@@ -20,7 +20,7 @@ from imageio_ffmpeg import get_ffmpeg_exe
 from stream_app.child_process import TimeLimitError, run_to_end
 from stream_app.clip.store import COPY_PREFIX
 from stream_app.cutting.continuity import losses
-from stream_app.cutting.damage import ReadPacket, holes
+from stream_app.cutting.damage import ReadPacket
 from stream_app.cutting.index import (
     FileIdentity,
     SourceIndex,
@@ -30,6 +30,7 @@ from stream_app.cutting.index import (
     packets_of,
     video_stream,
 )
+from stream_app.cutting.rhythm import contradicts_itself, holes, strays
 from stream_app.domain.errors import OwnFaultError, SourceError
 from stream_app.sources.source_file import SourceFile
 from topics.reasons import FallbackReason
@@ -76,7 +77,7 @@ class _Stream:
         packets: how many the video has.
         breaks: numbers of packets around which something was lost.
         torn: whether something was lost within a group of pictures, which is no place where recordings
-            are joined on purpose.
+            are joined on purpose; or its times contradict one another.
         rhythm: of its clock.
     """
 
@@ -108,11 +109,16 @@ def _read_through(identity: FileIdentity) -> _Stream:
                 breaks.append(len(positions))
     # The frame that a loss falls into starts before it; one that starts at it is whole.
     lost = [bisect_left(positions, position) for position in losses(identity.path)]
-    torn = any(number < len(read) and not read[number].is_key for number in lost)
+    torn = any(_is_within_group(read, number) for number in lost) or contradicts_itself(read)
     breaks += lost
+    breaks += strays(read)
     if len(positions) in holes(read):
         breaks.append(len(positions))
     return _Stream(len(positions), tuple(sorted(breaks)), torn, _rhythm(packet.pts for packet in read))
+
+
+def _is_within_group(packets: Sequence[ReadPacket], number: int) -> bool:
+    return number < len(packets) and not packets[number].is_key
 
 
 def _rebased(identity: FileIdentity, out: Path, timeout_s: float) -> Path:

@@ -11,7 +11,8 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_add
 from yarl import URL
 
 from stream_app.domain.errors import SourceError, UsageError
-from stream_app.sources.fetch_error import MAX_SHOWN, refused, shown
+from stream_app.sources.fetch_error import refused
+from stream_app.sources.shown import shown
 
 PORTS = frozenset({80, 443, 8080, 8443})
 """Ports that web servers are found on; behind others are databases and the like."""
@@ -61,7 +62,6 @@ _NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*")
 """A last label like this makes system calls read the whole name as an IPv4 address: 127.1, 0x7f000001."""
 
 _WELL_WRITTEN = re.compile(r"[A-Za-z0-9\-._~:/?#\[\]@!$&'()*+,;=%]*")
-_SECRETS = re.compile(r"(?<=//)[^/?#]*@|[?#].*", re.DOTALL)
 
 
 def parse_url(text: str) -> URL:
@@ -75,7 +75,7 @@ def parse_url(text: str) -> URL:
         _ = url.port  # It is taken apart, and may turn out to be none, only when it is asked for a part.
     except ValueError:
         # Nor does the library's message go along: it may have the password.
-        raise refused(f"{_SECRETS.sub('', text)[:MAX_SHOWN]!r} is no address") from None
+        raise refused(f"{shown(text)!r} is no address") from None
     return url
 
 

@@ -11,13 +11,11 @@ import aiohttp
 from yarl import URL
 
 from stream_app.domain.errors import ClipfoldError, OwnFaultError, SourceError
+from stream_app.sources.shown import shown
 from topics.reasons import FallbackReason
 
 MAX_WAIT_MS = 300_000
 """A server may ask for a longer pause than this; a line with other candidates should not be held so long."""
-
-MAX_SHOWN = 300
-"""Characters of an address in a message; a path may be as long as a server likes."""
 
 _RETRYABLE = frozenset({HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_EARLY, HTTPStatus.TOO_MANY_REQUESTS})
 
@@ -60,12 +58,6 @@ class FetchError(SourceError):
     def came_from(self, url: URL) -> None:
         """Say which address redirected to the one that failed."""
         self.args = (f"{self} (redirected from {shown(url)})",)
-
-
-def shown(url: URL) -> str:
-    """`url` for people: without user, query and fragment, where tokens are."""
-    text = f"{url.scheme}://{url.host_port_subcomponent or ''}{url.raw_path}"
-    return text if len(text) <= MAX_SHOWN else text[:MAX_SHOWN] + "..."
 
 
 def refused(message: str) -> FetchError:

@@ -8,15 +8,14 @@ from typing import Self
 
 from stream_app.domain.errors import SourceError
 from stream_app.settings import Settings
-from stream_app.sources.address import parse_url
 from stream_app.sources.cache import ROOM_BYTES, SourceCache
-from stream_app.sources.fetch_error import shown
 from stream_app.sources.hls import MAX_PLAYLIST_BYTES, is_playlist, obtain_hls
 from stream_app.sources.http import HttpClient
 from stream_app.sources.local import resolve_local
 from stream_app.sources.opening import open_remote
 from stream_app.sources.progressive import HEAD_BYTES, fetch_needed
 from stream_app.sources.remote import Place, RemoteFile
+from stream_app.sources.shown import shown
 from stream_app.sources.source_file import Need, Prober, SourceFile
 from stream_app.sources.whole import fetch_whole
 from topics.reasons import FallbackReason
@@ -111,7 +110,7 @@ class Sources:
             yield
         except SourceError as error:
             places = re.compile(rf"{re.escape(str(self._root))}\S*")
-            error.args = (places.sub(lambda _: shown(parse_url(uri)), str(error)),)
+            error.args = (places.sub(lambda _: shown(uri), str(error)),)
             raise
 
     async def make_room(self) -> bool:

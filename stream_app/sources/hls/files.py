@@ -11,8 +11,9 @@ from stream_app.domain.errors import SourceError
 from stream_app.settings import Settings
 from stream_app.sources.cache import SourceCache
 from stream_app.sources.hls.decrypt import decrypted
-from stream_app.sources.hls.playlist import KEY_BYTES, Resource, shown
+from stream_app.sources.hls.playlist import KEY_BYTES, Resource
 from stream_app.sources.http import HttpClient
+from stream_app.sources.shown import shown
 from stream_app.sources.source_file import Prober
 from stream_app.sources.whole import fetch_whole
 from topics.reasons import FallbackReason

@@ -13,9 +13,10 @@ from pathlib import Path
 from stream_app.domain.frames import SECOND_MS
 from stream_app.sources.hls.files import Plain, StreamFiles, read_chunks, segment_error
 from stream_app.sources.hls.segments import Segments, measured
-from stream_app.sources.hls.splice import CLOCK_HZ, CLOCK_WRAP, Splicer
+from stream_app.sources.hls.splice import Splicer
 from stream_app.sources.hls.timeline import Timeline
 from stream_app.sources.source_file import Need
+from stream_app.sources.transport_stream import CLOCK_HZ, CLOCK_WRAP
 from topics.reasons import FallbackReason
 
 AFTER_S = Fraction(1, 2)

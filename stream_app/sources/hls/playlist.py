@@ -9,6 +9,7 @@ from urllib.parse import urljoin, urlsplit
 import m3u8
 
 from stream_app.domain.errors import SourceError
+from stream_app.sources.shown import shown
 from stream_app.sources.source_file import ByteSpan
 from topics.reasons import FallbackReason
 
@@ -143,12 +144,6 @@ def read_playlist(data: bytes, url: str) -> MasterPlaylist | MediaPlaylist:
         return _media_playlist(parsed, url)
     except (m3u8.ParseError, ValueError, TypeError, ArithmeticError, AttributeError, LookupError) as error:
         raise invalid(url, f"cannot be read: {type(error).__name__} {error}"[:200]) from error
-
-
-def shown(url: str) -> str:
-    """An address without its user and query, where secrets are."""
-    parts = urlsplit(url)
-    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"[:300]
 
 
 def invalid(url: str, what: str) -> SourceError:

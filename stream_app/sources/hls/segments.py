@@ -10,10 +10,11 @@ from pathlib import Path
 
 from stream_app.domain.errors import SourceError
 from stream_app.sources.hls.files import Plain, StreamFiles, segment_error
-from stream_app.sources.hls.playlist import Segment, shown
-from stream_app.sources.hls.splice import SYNC
+from stream_app.sources.hls.playlist import Segment
+from stream_app.sources.shown import shown
 from stream_app.sources.source_file import Times
 from stream_app.sources.together import all_of
+from stream_app.sources.transport_stream import SYNC
 from topics.reasons import FallbackReason
 
 AT_ONCE = 4

@@ -7,18 +7,21 @@ losses, whose surroundings are then refused as damaged. Only headers are touched
 
 from collections.abc import Iterable, Iterator
 
-PACKET = 188
-SYNC = 0x47
-NULL_CHANNEL = 0x1FFF
-CLOCK_HZ = 90_000
-CLOCK_WRAP = 1 << 33
+from stream_app.sources.transport_stream import (
+    CLOCK_WRAP,
+    HAS_ADAPTATION,
+    HAS_PAYLOAD,
+    NULL_CHANNEL,
+    PACKET,
+    START_CODE,
+    STARTS,
+    SYNC,
+    channel_of,
+)
 
-_START_CODE = b"\x00\x00\x01"
 _HEADERLESS = frozenset({0xBC, 0xBE, 0xBF, 0xF0, 0xF1, 0xF2, 0xF8, 0xFF})
 """Kinds of PES packets that have no time."""
 
-_HAS_PAYLOAD, _HAS_ADAPTATION = 0x10, 0x20
-_STARTS = 0x40
 _PCR, _OPCR = 0x10, 0x08
 _PTS, _PTS_AND_DTS = 0x80, 0xC0
 
@@ -59,13 +62,13 @@ class Splicer:
 
 
 def _count_on(data: bytearray, start: int, counters: dict[int, int], offsets: dict[int, int]) -> None:
-    channel = (data[start + 1] & 0x1F) << 8 | data[start + 2]
+    channel = channel_of(data, start)
     if channel == NULL_CHANNEL:
         return
     control = data[start + 3]
     if channel not in offsets:
         # Only a packet with payload counts.
-        following = counters[channel] + bool(control & _HAS_PAYLOAD) if channel in counters else control
+        following = counters[channel] + bool(control & HAS_PAYLOAD) if channel in counters else control
         offsets[channel] = following - control
     counter = (control + offsets[channel]) & 0x0F
     data[start + 3] = control & 0xF0 | counter
@@ -75,15 +78,15 @@ def _count_on(data: bytearray, start: int, counters: dict[int, int], offsets: di
 def _shift_packet(data: bytearray, start: int, shift: int) -> None:
     control = data[start + 3]
     payload = start + 4
-    if control & _HAS_ADAPTATION:
+    if control & HAS_ADAPTATION:
         length = data[payload]
         if length:
             _shift_clock_reference(data, payload + 1, length, shift)
         payload += 1 + length
     end = start + PACKET
-    if not (control & _HAS_PAYLOAD and data[start + 1] & _STARTS):
+    if not (control & HAS_PAYLOAD and data[start + 1] & STARTS):
         return
-    if data[payload : payload + 3] != _START_CODE or data[payload + 3] in _HEADERLESS:
+    if data[payload : payload + 3] != START_CODE or data[payload + 3] in _HEADERLESS:
         return
     if payload + 19 > end:
         raise ValueError("a header of it is spread over packets")

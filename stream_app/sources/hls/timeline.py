@@ -14,8 +14,8 @@ from stream_app.domain.errors import SourceError
 from stream_app.sources.hls.playlist import US, Segment
 from stream_app.sources.hls.segments import Segments
 from stream_app.sources.hls.selection import bracket, next_look
-from stream_app.sources.hls.splice import CLOCK_HZ, CLOCK_WRAP
 from stream_app.sources.source_file import Times
+from stream_app.sources.transport_stream import CLOCK_HZ, CLOCK_WRAP
 from topics.reasons import FallbackReason
 
 MAX_GROUPS = 100

@@ -27,7 +27,7 @@ class Stack:
     bootstrap: str
     artifacts: Path
     worker: Role
-    serve: Role
+    serve: Role | None
     settings: Settings = field(init=False)
 
     def __post_init__(self) -> None:

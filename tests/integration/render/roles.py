@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -19,18 +19,21 @@ POLL_S = 0.05
 
 
 class Role:
-    """A `clipfold worker` or `clipfold serve` of its own."""
+    """A `clipfold worker` or `clipfold serve` of its own; `wrapper` is a command that becomes it."""
 
-    def __init__(self, name: str, environment: dict[str, str], log: Path) -> None:
+    def __init__(
+        self, name: str, environment: dict[str, str], log: Path, wrapper: Sequence[str] = ()
+    ) -> None:
         self.log = log
         self._name = name
+        self._wrapper = wrapper
         self.environment = environment
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> "Role":
         with self.log.open("ab") as sink:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "stream_app.cli", self._name],
+                [*self._wrapper, sys.executable, "-m", "stream_app.cli", self._name],
                 cwd=ROOT,
                 env={**os.environ, **self.environment},
                 stdout=sink,

@@ -58,3 +58,23 @@ def test_a_repeated_packet_and_an_empty_one_are_no_loss(tmp_path: Path) -> None:
 
 def test_an_empty_file_has_none(tmp_path: Path) -> None:
     assert found(tmp_path / "a.ts", []) == []
+
+
+def media(counter: int, *, head: bytes) -> bytes:
+    """A packet in which something begins."""
+    return bytes([0x47, 0x41, 0x00, 0x10 | counter % 16]) + head.ljust(184, b"\xaa")
+
+
+PES = bytes.fromhex("000001e0")
+
+
+@pytest.mark.parametrize("wrong", ["000101e0", "000001a0"])
+def test_a_frame_whose_head_is_wrong_is_lost(tmp_path: Path, wrong: str) -> None:
+    packets = [media(k, head=PES) for k in range(PACKETS)]
+    assert found(tmp_path / "a.ts", packets) == []
+    packets[20] = media(20, head=bytes.fromhex(wrong))
+    assert found(tmp_path / "a.ts", packets) == [20 * 188]
+
+
+def test_channels_of_tables_begin_as_they_like(tmp_path: Path) -> None:
+    assert found(tmp_path / "a.ts", [media(k, head=b"\x00\x02\xb0") for k in range(PACKETS)]) == []

@@ -13,7 +13,6 @@ from stream_app.sources.fetch_error import (
     of_exception,
     of_status,
     retry_after_ms,
-    shown,
 )
 from topics.reasons import FallbackReason
 
@@ -72,8 +71,3 @@ def test_an_unknown_error_of_the_library_does_not_spill_tokens() -> None:
     assert isinstance(error, FetchError)
     assert error.reason is FallbackReason.CDN_ERROR
     assert "abc" not in str(error)
-
-
-def test_addresses_are_shown_without_secrets_and_not_at_any_length() -> None:
-    assert shown(URL("https://me:pw@cdn.example:444/a?b=c#d")) == "https://cdn.example:444/a"
-    assert len(shown(URL("https://cdn.example/" + "a" * 9999))) < 400

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stream_app.sources.hls.splice import CLOCK_WRAP, PACKET, Splicer
+from stream_app.sources.hls.splice import Splicer
+from stream_app.sources.transport_stream import CLOCK_WRAP, PACKET
 
 TIMES = st.integers(0, CLOCK_WRAP - 1)
 

@@ -1,5 +1,6 @@
 """What has been folded of one mix, the records that are not rolled up yet included."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from duckdb import DuckDBPyConnection
@@ -26,11 +27,11 @@ class Story:
 
     Attributes:
         mix: without a plan when it was never accepted.
-        rejected: where the requests stand that were rejected, topic/partition/offset.
+        rejected: its rejections, oldest first, by where the request stands, topic/partition/offset.
     """
 
     mix: Mix
-    rejected: frozenset[str]
+    rejected: Mapping[str, MixRejected]
 
 
 def turning_points(con: DuckDBPyConnection, mix_id: str) -> Story:
@@ -40,11 +41,11 @@ def turning_points(con: DuckDBPyConnection, mix_id: str) -> Story:
         duckdb.Error: the file cannot be read now.
     """
     mix = Mix()
-    rejected = set()
+    rejected: dict[str, MixRejected] = {}
     for (value,) in con.execute(_TURNING_POINTS, {"mix_id": mix_id}).fetchall():
         event = read_event(value.encode())
         if isinstance(event, MixRejected):
-            rejected.add(event.caused_by)
+            rejected.setdefault(event.caused_by, event)
         elif not isinstance(event, Poison | Tombstone):
             mix.apply(event)
-    return Story(mix, frozenset(rejected))
+    return Story(mix, rejected)

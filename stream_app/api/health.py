@@ -4,7 +4,7 @@ from typing import Literal
 
 from fastapi import APIRouter, Response
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from stream_app.api.documented import problems
 from stream_app.api.parts import PartsOf
@@ -18,11 +18,15 @@ router = APIRouter(tags=["service"])
 class Alive(BaseModel):
     """The process lives."""
 
+    model_config = ConfigDict(json_schema_extra={"examples": [{"status": "ok"}]})
+
     status: Literal["ok"] = "ok"
 
 
 class Readiness(BaseModel):
     """Whether the projection keeps up with the log."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"status": "ready", "lag": 0}]})
 
     status: Literal["ready", "behind"]
     lag: int | None = Field(description="records not folded yet; null while Kafka was not reached")

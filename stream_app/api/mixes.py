@@ -61,12 +61,12 @@ async def list_mixes(
 
 @router.get("/{mix_id}", operation_id="getMix", summary="Tell of a mix", responses=problems(404, 422, 503))
 async def get_mix(parts: PartsOf, mix_id: MixIdInPath) -> MixDetails:
-    """Status, progress and figures of a mix, at most about a second old.
+    """Status, progress and figures of a mix; progress and figures are at most about a second old.
 
     **You read what you wrote:** a mix whose request was acknowledged is found at once. Where the snapshot
     does not have it yet, the log itself is asked: the mix is `queued` while no worker has decided on its
-    request, and then `rendering`, with no progress until the snapshot has it. Of a mix that the snapshot
-    knows, a revision or a cancellation shows within about a second.
+    request, and then `rendering`, with no progress until the snapshot has it. Once its events tell of its
+    end, so does this. Only a *revision* of a mix that had ended shows up to a second later.
     """
     return await details_of(parts, mix_id)
 

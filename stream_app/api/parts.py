@@ -18,7 +18,7 @@ from stream_app.kafka.request_watch import RequestWatch
 from stream_app.kafka.writer import Writer
 from stream_app.settings import Settings
 
-KAFKA_TIMEOUT_S = 5.0
+KAFKA_TIMEOUT_S = 4.0
 """Kafka answers in milliseconds; after so long it counts as away."""
 
 RETRY_AFTER_S = "5"

@@ -11,15 +11,22 @@ from aiokafka import TopicPartition
 from stream_app.api.parts import Parts, kafka_in_time, unavailable
 from stream_app.api.problems import Problem
 from stream_app.api.views import MixDetails, MixSummary, Progress, Video
+from stream_app.domain.errors import OwnFaultError
 from stream_app.domain.mix import Mix
 from stream_app.kafka.partitioning import home_partition
-from topics.events import MixRendered
+from topics.events import MixRejected, MixRendered
 from topics.ids import RecordRef
 from topics.registry import MIX_EVENTS
 from topics.stats import ClipStats
 
 FOLD_TIMEOUT_S = 5.0
 """The projection is a fraction of a second behind the log; after so long it is folding anew."""
+
+NEWER_TIMEOUT_S = 1.0
+"""While Kafka is away, what the snapshot has is told after so long."""
+
+UNSETTLED = {"rendering", "rejected"}
+"""What a mix may have left behind since the snapshot was made: the first whenever it ends."""
 
 MIX_COLUMNS = """
     id, status, revision, epoch_ms(submitted_at) AS submitted_at_ms, epoch_ms(finished_at) AS finished_at_ms,
@@ -37,12 +44,17 @@ class Standing:
     Attributes:
         mix: its newest plan and its end, but none of its clips; no plan when it was never accepted.
         requests: its newest requests that were not rejected, oldest first, decided on or not.
-        is_known: whether anybody has ever asked for it.
+        rejected: the first rejection of a request for it.
     """
 
     mix: Mix
     requests: tuple[RecordRef, ...]
-    is_known: bool
+    rejected: MixRejected | None
+
+    @property
+    def is_known(self) -> bool:
+        """Whether anybody has ever asked for it."""
+        return bool(self.mix.accepted or self.requests or self.rejected)
 
 
 async def standing_of(parts: Parts, mix_id: str) -> Standing:
@@ -65,8 +77,7 @@ async def standing_of(parts: Parts, mix_id: str) -> Standing:
         detail = f"the projection is {parts.projection.lag} records behind the log: ask again later"
         raise unavailable(detail) from error
     waiting = tuple(ref for ref in requests if str(ref) not in story.rejected)
-    is_known = story.mix.accepted is not None or bool(requests) or bool(story.rejected)
-    return Standing(story.mix, waiting, is_known)
+    return Standing(story.mix, waiting, next(iter(story.rejected.values()), None))
 
 
 async def row_of(parts: Parts, mix_id: str) -> Mapping[str, Any] | None:
@@ -76,22 +87,50 @@ async def row_of(parts: Parts, mix_id: str) -> Mapping[str, Any] | None:
 
 
 async def details_of(parts: Parts, mix_id: str) -> MixDetails:
-    """A mix by the snapshot, or by the end of the log while the snapshot has not got to it.
+    """A mix by the snapshot, or by the end of the log where the snapshot has not got to it.
 
     Raises:
         Problem: 404, because nobody has ever asked for it; 503 when that cannot be told now.
     """
     row = await row_of(parts, mix_id)
-    if row is not None and row["status"] != "rejected":
-        return _details(row)
-    standing = await standing_of(parts, mix_id)
-    if standing.mix.accepted or standing.requests:
-        return _not_in_snapshot(mix_id, standing)
     if row is not None:
-        return _details(row)
-    if standing.is_known:
-        return MixDetails(mix_id=mix_id, status="rejected", revision=None)
-    raise no_such_mix(mix_id)
+        standing = await _newer_than(row, parts)
+        return _not_in_snapshot(mix_id, standing) if standing else _details(row)
+    standing = await standing_of(parts, mix_id)
+    if not standing.is_known:
+        raise no_such_mix(mix_id)
+    return _not_in_snapshot(mix_id, standing)
+
+
+async def rendered_of(parts: Parts, mix_id: str) -> tuple[str, str]:
+    """Address and sha256 of the video of a mix.
+
+    Raises:
+        Problem: 404, because there is none; 503 when that cannot be told now.
+    """
+    row = await row_of(parts, mix_id)
+    if row is not None and row["status"] == "rendered":
+        return row["output_uri"], row["output_sha256"]
+    end = (await standing_of(parts, mix_id)).mix.end
+    if isinstance(end, MixRendered):
+        return end.uri, end.sha256
+    status = (await details_of(parts, mix_id)).status
+    raise Problem(404, "Not Found", f"{mix_id} is {status}: there is no video to fetch")
+
+
+async def _newer_than(row: Mapping[str, Any], parts: Parts) -> Standing | None:
+    """Where an unsettled mix stands, when that is more than the snapshot has and Kafka is quick to tell."""
+    if row["status"] not in UNSETTLED:
+        return None
+    try:
+        async with asyncio.timeout(NEWER_TIMEOUT_S):
+            standing = await standing_of(parts, row["id"])
+    except (TimeoutError, Problem, OwnFaultError):
+        return None
+    accepted = standing.mix.accepted
+    if accepted is None:
+        return standing if standing.requests else None
+    return standing if standing.mix.end or accepted.revision != row["revision"] else None
 
 
 def no_such_mix(mix_id: str) -> Problem:
@@ -132,6 +171,8 @@ def _video(row: Mapping[str, Any]) -> Video:
 def _not_in_snapshot(mix_id: str, standing: Standing) -> MixDetails:
     """What the log tells of a mix that is too new for the snapshot, whose clips may not be counted yet."""
     accepted, end = standing.mix.accepted, standing.mix.end
+    if accepted is None and standing.rejected and not standing.requests:
+        return _rejected(standing.rejected)
     if accepted is None:
         return MixDetails(
             mix_id=mix_id, status="queued", revision=None, requests=list(map(str, standing.requests))
@@ -165,6 +206,20 @@ def _not_in_snapshot(mix_id: str, standing: Standing) -> MixDetails:
         finished_at_ms=end.at_ms,
         reason=end.reason,
         message=end.message,
+    )
+
+
+def _rejected(event: MixRejected) -> MixDetails:
+    first = event.errors[0] if event.errors else None
+    return MixDetails(
+        mix_id=event.mix_id,
+        status="rejected",
+        revision=None,
+        submitted_at_ms=event.submitted_at_ms,
+        finished_at_ms=event.at_ms,
+        reason=first.code if first else None,
+        message=first.message if first else None,
+        trace_id=event.trace_id,
     )
 
 

@@ -10,7 +10,7 @@ from fastapi.responses import FileResponse
 from stream_app.api.documented import MixIdInPath, problems
 from stream_app.api.parts import Parts, PartsOf
 from stream_app.api.problems import Problem
-from stream_app.api.standing import details_of, row_of
+from stream_app.api.standing import rendered_of
 from stream_app.file_uri import path_of
 
 router = APIRouter(prefix="/api/v1/mixes", tags=["files"])
@@ -108,12 +108,8 @@ async def _video_of(parts: Parts, mix_id: str) -> tuple[Path, str]:
     Raises:
         Problem: 404 unless it is rendered; 410 when its file is no longer there.
     """
-    row = await row_of(parts, mix_id)
-    if row is None or row["status"] != "rendered":
-        status = row["status"] if row else (await details_of(parts, mix_id)).status
-        raise Problem(404, "Not Found", f"{mix_id} is {status}: there is no video to fetch")
-    path = await asyncio.to_thread(_file_of, row["output_uri"], parts.settings.mixes_dir)
-    return path, row["output_sha256"]
+    uri, sha256 = await rendered_of(parts, mix_id)
+    return await asyncio.to_thread(_file_of, uri, parts.settings.mixes_dir), sha256
 
 
 def _file_of(uri: str, root: Path) -> Path:

@@ -46,6 +46,27 @@ _STATS = {
     "config_versions": [-1],
 }
 
+_CLIP: dict[str, Any] = {
+    "clip_index": 0,
+    "line_id": "1",
+    "text": "first line",
+    "start_ms": 0,
+    "end_ms": 3000,
+    "start_frame": 0,
+    "frames": 90,
+    "outcome": "completed",
+    "fallback_reason": None,
+    "video_id": "neon",
+    "candidate_index": 0,
+    "attempts": 1,
+    "worker": "studio-4711",
+    "parallel_slot": 2,
+    "duration_ms": 480,
+    "finished_at_ms": 1_764_000_003_210,
+    "config_version": -1,
+    "sha256": "5f70bf18a086007016e948b04aed3b82103a36bea41755b6cddfaf10ace3c6ef",
+}
+
 
 def _example(example: dict[str, Any]) -> ConfigDict:
     return ConfigDict(frozen=True, json_schema_extra={"examples": [example]})
@@ -114,28 +135,7 @@ class MixPage(BaseModel):
 class Clip(BaseModel):
     """A line of the newest revision and its clip."""
 
-    model_config = _example(
-        {
-            "clip_index": 0,
-            "line_id": "1",
-            "text": "first line",
-            "start_ms": 0,
-            "end_ms": 3000,
-            "start_frame": 0,
-            "frames": 90,
-            "outcome": "completed",
-            "fallback_reason": None,
-            "video_id": "neon",
-            "candidate_index": 0,
-            "attempts": 1,
-            "worker": "studio-4711",
-            "parallel_slot": 2,
-            "duration_ms": 480,
-            "finished_at_ms": 1_764_000_003_210,
-            "config_version": -1,
-            "sha256": "5f70bf18a086007016e948b04aed3b82103a36bea41755b6cddfaf10ace3c6ef",
-        }
-    )
+    model_config = _example(_CLIP)
 
     clip_index: int = Field(description="position of the line, from 0")
     line_id: str | None = Field(description="the line's own name")
@@ -159,6 +159,8 @@ class Clip(BaseModel):
 
 class ClipPage(BaseModel):
     """Some lines of a mix, in order."""
+
+    model_config = _example({"items": [_CLIP], "next_cursor": None})
 
     items: list[Clip]
     next_cursor: str | None = Field(description="send it as `cursor` for those that follow; null at the end")

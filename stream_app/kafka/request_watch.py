@@ -12,7 +12,8 @@ from aiokafka.errors import KafkaError
 
 from stream_app.kafka.clients import make_admin, make_consumer
 from stream_app.kafka.log_ends import LogEnds
-from stream_app.kafka.partitioning import home_partition
+from stream_app.kafka.partitioning import ORIGIN_HEADER, home_partition
+from stream_app.kafka.record import Record
 from stream_app.settings import Settings
 from stream_app.telemetry.log import get_logger
 from topics.ids import RecordRef
@@ -107,17 +108,22 @@ class RequestWatch:
         batches = await consumer.getmany(timeout_ms=POLL_MS)
         for records in batches.values():
             for record in records:
-                self._note(record.key, RecordRef(record.topic, record.partition, record.offset))
+                self._note(Record.of(record))
         async with self._moved:
             for partition in self._partitions:
                 self._positions[partition] = await consumer.position(partition)
             self._moved.notify_all()
 
-    def _note(self, key: bytes | None, ref: RecordRef) -> None:
-        """Keep a request in mind by its key, which is the mix's id on every record at its mix's home."""
-        mix_id = (key or b"").decode(errors="replace")
+    def _note(self, record: Record) -> None:
+        """Keep a request in mind by its key, which is the mix's id on every record at its mix's home.
+
+        Its place is the one where it first stood, by which events name it.
+        """
+        mix_id = (record.key or b"").decode(errors="replace")
+        ref = RecordRef.parse(record.header(ORIGIN_HEADER) or str(record.ref))
         refs = self._requests.setdefault(mix_id, [])
-        refs.append(ref)
+        if ref not in refs:
+            refs.append(ref)
         del refs[:-MAX_REQUESTS]
         self._requests.move_to_end(mix_id)
         if len(self._requests) > MAX_MIXES:

@@ -1,6 +1,7 @@
 """What the tests of the API ask with."""
 
 import json
+import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +28,37 @@ class Stack:
 
     def client(self, **options: Any) -> httpx.Client:
         return httpx.Client(base_url=url_of(self.serve), timeout=TIMEOUT_S, **options)
+
+    def kcat(self, *arguments: str, typed: str | None = None) -> str:
+        """What kcat says, given `typed` on its stdin."""
+        command = ["kcat", "-b", self.environment["RENDER_KAFKA_BOOTSTRAP"], "-q", *arguments]
+        done = subprocess.run(command, input=typed, capture_output=True, text=True, timeout=60, check=True)
+        return done.stdout
+
+
+@dataclass
+class Guarded:
+    """A `serve` with tokens, on a Kafka that nobody works for: what is asked there stays queued."""
+
+    bootstrap: str
+    serve: Role
+    tokens: dict[str, str]
+
+    @property
+    def url(self) -> str:
+        return url_of(self.serve)
+
+    def client(self, **options: Any) -> httpx.Client:
+        return httpx.Client(base_url=self.url, timeout=TIMEOUT_S, **options)
+
+    def openapi(self) -> dict[str, Any]:
+        with self.client() as client:
+            described: dict[str, Any] = client.get("/openapi.json").raise_for_status().json()
+        return described
+
+    def kcat(self, *arguments: str) -> str:
+        command = ["kcat", "-b", self.bootstrap, "-q", *arguments]
+        return subprocess.run(command, capture_output=True, text=True, timeout=60, check=True).stdout
 
 
 def url_of(serve: Role) -> str:
@@ -63,6 +95,16 @@ def wait_for_status(client: httpx.Client, mix_id: str, status: str, timeout_s: f
 
     wait_until(has_it, f"{mix_id} is {status}", timeout_s, poll_s=0.2)
     return told
+
+
+def wait_until_listed(client: httpx.Client, mix_id: str, status: str = "rendered") -> None:
+    """Wait until the snapshot has it, from which lists are made."""
+
+    def is_listed() -> bool:
+        page = client.get(MIXES, params={"status": status, "limit": 1000}).raise_for_status().json()
+        return mix_id in {mix["mix_id"] for mix in page["items"]}
+
+    wait_until(is_listed, f"{mix_id} is listed as {status}", poll_s=0.2)
 
 
 @dataclass(frozen=True)

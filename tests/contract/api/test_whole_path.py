@@ -34,11 +34,8 @@ def test_post_follow_get_and_fetch_by_ranges(
     assert len({event.id for event in events}) == 6
 
     mix = client.get(told["location"]).json()
-    assert (mix["status"], mix["revision"], mix["trace_id"]) in {
-        ("rendered", 1, trace),
-        # The snapshot follows within a second.
-        ("rendering", 1, trace),
-    }
+    assert (mix["status"], mix["revision"], mix["trace_id"]) == ("rendered", 1, trace)
+    assert mix["clip_stats"] == events[-1].data["clip_stats"]
     video = fetch_by_ranges(client, f"{told['location']}/video", events[-1].data["bytes"])
     (file,) = (stack.artifacts / "mixes" / "whole-path").glob("r1/video.mp4")
     assert video == Path(file).read_bytes()

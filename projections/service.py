@@ -140,6 +140,7 @@ class ProjectionService:
     async def _start_over(self, why: Exception) -> None:
         """All that is in the file can be had from the log again."""
         log.warning("projection.started_over", error=str(why))
+        self._positions = {}
         await self._in_thread(lambda: self._store.start_over(str(why)))
         self._publisher.dirty = True
 

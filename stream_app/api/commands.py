@@ -90,7 +90,8 @@ async def cancel_mix(parts: PartsOf, mix_id: MixIdInPath, request: Request, resp
             [FieldError(path=f"/{name}", code="unknown_field", message="not expected") for name in unknown]
         )
     standing = await _known(parts, mix_id)
-    end = standing.mix.end
+    # What is still to be decided on may bring it back to work: then intake knows whether this ends it.
+    end = None if standing.may_change else standing.mix.end
     if isinstance(end, MixCancelled):
         return _answer(response, mix_id, None)
     if end is not None:

@@ -9,7 +9,7 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from stream_app.api.access import NOBODY
-from stream_app.api.problems import Problem, problem_response
+from stream_app.api.problems import ERRORS_FROM, Problem, problem_response
 from stream_app.telemetry import metrics
 from stream_app.telemetry.log import get_logger
 from topics.ids import trace_id_in
@@ -18,6 +18,9 @@ NO_ROUTE = "(none)"
 """What is logged and counted for a path that leads nowhere: the path itself is anybody's to choose."""
 
 METHODS = {"GET", "HEAD", "POST", "PATCH", "PUT", "DELETE", "OPTIONS"}
+ROUTINE = {"/healthz", "/readyz", "/metrics"}
+"""What supervisors and Prometheus ask every few seconds is no news."""
+
 CLIENT_GONE = 499
 """What is logged when the client left before there was an answer, as nginx does."""
 
@@ -84,7 +87,8 @@ class _Answer:
 def _tell(scope: Scope, answer: _Answer) -> None:
     method = scope["method"] if scope["method"] in METHODS else "other"
     status = answer.status or CLIENT_GONE
-    log.info(
+    is_routine = _route(scope) in ROUTINE and status < ERRORS_FROM
+    (log.debug if is_routine else log.info)(
         "api.request",
         method=method,
         route=_route(scope),

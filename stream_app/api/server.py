@@ -39,7 +39,18 @@ def bind(settings: Settings, tokens: Tokens) -> socket.socket:
 
 async def serve_api(api: FastAPI, listener: socket.socket, stop: asyncio.Event) -> None:
     """Answer until `stop`."""
-    server = _Server(uvicorn.Config(api, log_config=None, access_log=False, timeout_graceful_shutdown=5))
+    config = uvicorn.Config(
+        api,
+        http="h11",
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        timeout_graceful_shutdown=5,
+    )
+    server = _Server(config)
     serving = asyncio.create_task(server.serve(sockets=[listener]))
     stopping = asyncio.create_task(stop.wait())
     try:

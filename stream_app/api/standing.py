@@ -16,7 +16,7 @@ from stream_app.domain.mix import Mix
 from stream_app.kafka.partitioning import home_partition
 from topics.events import MixRejected, MixRendered
 from topics.ids import RecordRef
-from topics.registry import MIX_EVENTS
+from topics.registry import MIX_EVENTS, MIX_REQUESTS
 from topics.stats import ClipStats
 
 FOLD_TIMEOUT_S = 5.0
@@ -55,6 +55,19 @@ class Standing:
     def is_known(self) -> bool:
         """Whether anybody has ever asked for it."""
         return bool(self.mix.accepted or self.requests or self.rejected)
+
+    @property
+    def may_change(self) -> bool:
+        """Whether a request stands in Kafka behind those that made the mix what it is."""
+        causes = [each.caused_by for each in (self.mix.accepted, self.mix.end) if each]
+        last = max((RecordRef.parse(cause) for cause in causes if _is_request(cause)), default=None)
+        return last is not None and any(
+            ref.partition == last.partition and ref.offset > last.offset for ref in self.requests
+        )
+
+
+def _is_request(cause: str) -> bool:
+    return cause.startswith(f"{MIX_REQUESTS.name}/")
 
 
 async def standing_of(parts: Parts, mix_id: str) -> Standing:

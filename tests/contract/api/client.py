@@ -1,8 +1,10 @@
 """What the tests of the API ask with."""
 
 import json
+import signal
 import subprocess
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,6 +30,15 @@ class Stack:
 
     def client(self, **options: Any) -> httpx.Client:
         return httpx.Client(base_url=url_of(self.serve), timeout=TIMEOUT_S, **options)
+
+    @contextmanager
+    def nobody_decides(self) -> Iterator[None]:
+        """The worker stands still meanwhile: to be shorter than Kafka's patience with it, 10 s."""
+        self.worker.process.send_signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            self.worker.process.send_signal(signal.SIGCONT)
 
     def kcat(self, *arguments: str, typed: str | None = None) -> str:
         """What kcat says, given `typed` on its stdin."""

@@ -27,10 +27,11 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
         "RENDER_API_PORT": "0",
         "RENDER_API_MAX_STREAMS": "8",
     }
-    worker = Role("worker", environment, folder / "worker.log").start()
     serve = Role("serve", environment, folder / "serve.log").start()
+    worker = Role("worker", environment, folder / "worker.log")
     try:
         serve.wait_for("serve.started", timeout_s=120)
+        worker.start()
         worker.wait_for("kafka.partitions_assigned", group="clipfold-assembler", timeout_s=120)
         yield Stack(home, folder / "artifacts", environment, worker, serve)
     finally:

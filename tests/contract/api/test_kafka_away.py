@@ -1,6 +1,7 @@
 """Kafka dies and comes back: nothing is pretended, what is known is told, and all goes on by itself."""
 
 import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import httpx
@@ -9,6 +10,13 @@ from stream_app.kafka import broker
 from tests.contract.api.client import MIXES, Stack, bare, problem_of, wait_for_status
 from tests.integration.render.roles import wait_until
 
+NEED_KAFKA: list[tuple[str, str, Any]] = [
+    ("POST", MIXES, bare("kept-waiting")),
+    ("POST", f"{MIXES}/rendered/cancel", {}),
+    ("POST", f"{MIXES}/rendered/revise", {"priority": 9}),
+    ("GET", f"{MIXES}/kept-waiting", None),
+    ("GET", f"{MIXES}/rendered/events", None),
+]
 SOON_S = 20
 """Far more than the API takes, on a machine that is busy with other things."""
 
@@ -18,18 +26,13 @@ def test_what_needs_kafka_is_a_503_until_it_is_back(
 ) -> None:
     broker.stop(stack.home)
     try:
-        for method, path, body in (
-            ("POST", MIXES, bare("kept-waiting")),
-            ("POST", f"{MIXES}/rendered/cancel", {}),
-            ("POST", f"{MIXES}/rendered/revise", {"priority": 9}),
-            ("GET", f"{MIXES}/kept-waiting", None),
-            ("GET", f"{MIXES}/rendered/events", None),
-        ):
+        with ThreadPoolExecutor(len(NEED_KAFKA)) as pool:
             asked_at = time.monotonic()
-            answer = client.request(method, path, json=body)
+            answers = list(pool.map(lambda each: client.request(each[0], each[1], json=each[2]), NEED_KAFKA))
+            assert time.monotonic() - asked_at < SOON_S
+        for answer in answers:
             problem_of(answer, 503)
             assert answer.headers["retry-after"] == "5"
-            assert time.monotonic() - asked_at < SOON_S
         # What the snapshot has is told all the same.
         assert client.get(f"{MIXES}/rendered").json() == rendered
         assert client.get(rendered["video"]["href"]).status_code == 200

@@ -1,26 +1,13 @@
 """Asking: acknowledged once, whatever is sent twice, and found at once by who asks for it."""
 
 import json
-import signal
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from typing import Any
 
 import httpx
 import pytest
 
 from tests.contract.api.client import MIXES, Stack, bare, events_in, problem_of, small, wait_for_status
-
-
-@contextmanager
-def nobody_decides(stack: Stack) -> Iterator[None]:
-    """The worker stands still, shorter than Kafka's patience with it."""
-    stack.worker.process.send_signal(signal.SIGSTOP)
-    try:
-        yield
-    finally:
-        stack.worker.process.send_signal(signal.SIGCONT)
 
 
 def typed(stack: Stack, mix_id: str, value: str) -> None:
@@ -36,7 +23,7 @@ def story(client: httpx.Client, mix_id: str) -> list[str]:
 def test_a_mix_is_found_at_once_and_is_queued_until_a_worker_decides(
     stack: Stack, client: httpx.Client
 ) -> None:
-    with nobody_decides(stack):
+    with stack.nobody_decides():
         asked = client.post(MIXES, json=bare("queued")).json()
         told = client.get(f"{MIXES}/queued").json()
         assert (told["status"], told["revision"], told["requests"]) == ("queued", None, [asked["record"]])
@@ -75,7 +62,7 @@ def test_a_mended_request_counts_after_a_rejected_one(stack: Stack, client: http
     told = wait_for_status(client, "mended", "rejected")
     assert (told["revision"], told["reason"], told["clip_stats"]) == (None, "out_of_range", None)
     assert story(client, "mended") == ["mix-rejected"]
-    with nobody_decides(stack):
+    with stack.nobody_decides():
         assert client.post(MIXES, json=bare("mended")).status_code == 202
         assert client.get(f"{MIXES}/mended").json()["status"] == "queued"
     expected = ["mix-rejected", "mix-accepted", "clip-placeholder", "mix-rendered"]
@@ -105,7 +92,7 @@ def test_revise_and_cancel(client: httpx.Client, slow_case: dict[str, Any]) -> N
     assert (told["revision"], told["reason"]) == (2, "requested")
 
 
-def test_a_rendered_mix_is_revised_but_not_cancelled(client: httpx.Client) -> None:
+def test_a_rendered_mix_is_revised_but_not_cancelled(stack: Stack, client: httpx.Client) -> None:
     client.post(MIXES, json=bare("again"))
     wait_for_status(client, "again", "rendered")
     assert "nothing to stop" in problem_of(client.post(f"{MIXES}/again/cancel", json={}), 409)["detail"]
@@ -115,6 +102,12 @@ def test_a_rendered_mix_is_revised_but_not_cancelled(client: httpx.Client) -> No
     late = {"lines": [{"line_id": "2", "start_ms": 100, "end_ms": 200}]}
     told = problem_of(client.post(f"{MIXES}/again/revise", json=late), 422)
     assert [(error["path"], error["code"]) for error in told["errors"]] == [("/lines/0/start_ms", "overlap")]
+    with stack.nobody_decides():
+        client.post(f"{MIXES}/again/revise", json={"priority": 9}).raise_for_status()
+        # It has ended, and is about to be in work again.
+        assert client.post(f"{MIXES}/again/cancel", json={}).status_code == 202
+    told = wait_for_status(client, "again", "cancelled")
+    assert told["revision"] == 3
 
 
 @pytest.mark.parametrize("command", ["cancel", "revise"])

@@ -24,7 +24,7 @@ LOOPBACK = {"127.0.0.1", "::1", "localhost"}
 """Names under which only programs of this machine reach it."""
 
 READING = {"GET", "HEAD", "OPTIONS"}
-NOBODY = "local"
+NOBODY = "api"
 """Who asks while there are no tokens."""
 
 MIN_SECRET = 16
@@ -81,7 +81,7 @@ class Tokens:
 
 
 def actor_of(request: Request) -> str:
-    """Who asks: the name of the token, or `local` while there are none."""
+    """Who asks: the name of the token, or `api` while there are none."""
     return str(getattr(request.state, "actor", NOBODY))
 
 
@@ -102,7 +102,7 @@ class LoopbackOnly:
                 f"without tokens it answers for {', '.join(sorted(LOOPBACK))}, not for {host or 'no host'}: "
                 "see RENDER_API_TOKENS"
             )
-            await problem_response(Problem(421, "Misdirected Request", detail))(scope, receive, send)
+            await problem_response(Problem(421, detail))(scope, receive, send)
             return
         await self._app(scope, receive, send)
 
@@ -142,11 +142,11 @@ class Guard:
         token = self._tokens.find(secret.strip()) if scheme.lower() == "bearer" else None
         if token is None:
             detail = "send a good token: Authorization: Bearer ..."
-            return Problem(401, "Unauthorized", detail, headers={"WWW-Authenticate": "Bearer"})
+            return Problem(401, detail, headers={"WWW-Authenticate": "Bearer"})
         if token.role < (Role.READ if scope["method"] in READING else Role.OPERATE):
             challenge = 'Bearer error="insufficient_scope"'
             detail = "this token may read; to change something takes one with the role operate"
-            return Problem(403, "Forbidden", detail, headers={"WWW-Authenticate": challenge})
+            return Problem(403, detail, headers={"WWW-Authenticate": challenge})
         return token
 
 

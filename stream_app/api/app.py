@@ -1,6 +1,6 @@
 """The API put together: its routers, and what stands before all of them."""
 
-from fastapi import Depends, FastAPI, Request
+from fastapi import APIRouter, Depends, FastAPI, Request
 from fastapi.responses import JSONResponse
 from starlette.middleware import Middleware
 from starlette.middleware.body_limit import RequestBodyLimitMiddleware
@@ -19,8 +19,8 @@ from stream_app.domain.errors import OwnFaultError
 ROUTERS = (commands.router, mixes.router, events.router, video.router, health.router)
 
 
-def make_api(parts: Parts, tokens: Tokens) -> FastAPI:
-    """The app; without tokens it answers only those who call it by a loopback name."""
+def make_api(parts: Parts, tokens: Tokens, *more: APIRouter) -> FastAPI:
+    """The app, with `more` routers; without tokens it answers only those who call it by a loopback name."""
     api = FastAPI(
         title="clipfold",
         summary="Music videos from mix requests",
@@ -36,7 +36,7 @@ def make_api(parts: Parts, tokens: Tokens) -> FastAPI:
     api.state.parts = parts
     install_problems(api)
     api.add_exception_handler(OwnFaultError, _own_fault)
-    for router in ROUTERS:
+    for router in (*ROUTERS, *more):
         api.include_router(router)
     add_docs(api)
     describe(api)

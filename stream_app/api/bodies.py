@@ -31,7 +31,7 @@ async def json_only(request: Request) -> None:
     content_type = request.headers.get("content-type", "")
     if request.method in CHANGING and not _JSON.fullmatch(content_type):
         detail = "send Content-Type: application/json, also when there is no body"
-        raise Problem(415, "Unsupported Media Type", detail)
+        raise Problem(415, detail)
 
 
 async def read_body(request: Request, *, optional: bool = False) -> dict[str, Any]:
@@ -45,10 +45,10 @@ async def read_body(request: Request, *, optional: bool = False) -> dict[str, An
             raw = await request.body()
     except TimeoutError as error:
         detail = f"the body did not arrive within {BODY_TIMEOUT_S:g} s"
-        raise Problem(408, "Request Timeout", detail, headers={"Connection": "close"}) from error
+        raise Problem(408, detail, headers={"Connection": "close"}) from error
     if optional and not raw.strip():
         return {}
     body = await asyncio.to_thread(read_object, raw)
     if not isinstance(body, dict):
-        raise Problem(400, "Bad Request", getattr(body, "error", "a JSON object is expected"))
+        raise Problem(400, getattr(body, "error", "a JSON object is expected"))
     return body

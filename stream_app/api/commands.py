@@ -67,7 +67,7 @@ async def submit_mix(parts: PartsOf, request: Request, response: Response) -> As
             message = f"{sent.mix_id} was asked for with other content ({earlier[1]})"
             what_to_do = "choose another id, or revise the mix"
             error = FieldError(path="/mix_id", code="mix_exists", message=f"{message}: {what_to_do}")
-            raise Problem(409, "Conflict", error.message, [error])
+            raise Problem(409, error.message, errors=[error])
     return _answer(response, sent.mix_id, record)
 
 
@@ -95,7 +95,7 @@ async def cancel_mix(parts: PartsOf, mix_id: MixIdInPath, request: Request, resp
     if isinstance(end, MixCancelled):
         return _answer(response, mix_id, None)
     if end is not None:
-        raise Problem(409, "Conflict", f"{mix_id} has ended as {end.type}: there is nothing to stop")
+        raise Problem(409, f"{mix_id} has ended as {end.type}: there is nothing to stop")
     value = encode(MixCancel(type="mix-cancel", mix_id=mix_id))
     return _answer(response, mix_id, await _send(parts, request, mix_id, value))
 

@@ -22,6 +22,7 @@ _WHEN = {
     410: "the file was deleted",
     413: "the body is larger than a record may be, 16 MiB",
     415: "the body is not said to be JSON",
+    412: "what it was asked for is not in force any more",
     416: "the file has no such bytes",
     422: "what was sent cannot be; every error is named",
     503: "a part that is needed is away or behind: ask again after Retry-After seconds",
@@ -36,6 +37,11 @@ Responses = dict[int | str, dict[str, Any]]
 def problems(*statuses: int) -> Responses:
     """The `responses` of an endpoint that may tell problems of these statuses, and of those that all tell."""
     return {status: _problem(status) for status in sorted({*ALWAYS, *statuses})}
+
+
+def every_problem() -> Responses:
+    """The description of each status that is told as a problem."""
+    return {status: _problem(status) for status in _WHEN}
 
 
 def _problem(status: int) -> dict[str, Any]:

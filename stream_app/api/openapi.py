@@ -7,6 +7,8 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from stream_app.api.access import OPEN_PATHS
+from stream_app.api.bodies import CHANGING as CHANGING_METHODS
+from stream_app.api.documented import every_problem, problems
 from stream_app.api.problems import ProblemDetails
 from topics.requests import MixRequest, MixRevise
 
@@ -25,6 +27,7 @@ TAGS = [
     {"name": "mixes", "description": "Ask for mixes, stop and change them, and see how far they are."},
     {"name": "events", "description": "Follow what happens, from the log."},
     {"name": "files", "description": "Fetch what was made."},
+    {"name": "render config", "description": "See and change how the workers cut, while they run."},
     {"name": "service", "description": "For whoever runs it."},
 ]
 
@@ -97,6 +100,7 @@ def _complete(schema: dict[str, Any]) -> None:
     """Add the bodies that are read by ourselves, the problems, and who may ask."""
     components = schema.setdefault("components", {})
     models: list[type[BaseModel]] = [MixRequest, MixRevise, ProblemDetails]
+    problem_answers = {str(status): answer for status, answer in every_problem().items()}
     _, definitions = models_json_schema(
         [(model, "validation") for model in models], ref_template="#/components/schemas/{model}"
     )
@@ -110,9 +114,20 @@ def _complete(schema: dict[str, Any]) -> None:
         "token": {"type": "http", "scheme": "bearer", "description": "role read, or operate to change things"}
     }
     for path, operations in schema["paths"].items():
-        for operation in operations.values():
+        for method, operation in operations.items():
             # The empty one: without any tokens, whoever is on this machine may ask.
             operation["security"] = [] if path in OPEN_PATHS else [{"token": []}, {}]
+            expected = problems(403, 415) if method.upper() in CHANGING_METHODS else problems()
+            answers = {str(status): answer for status, answer in expected.items()} | operation["responses"]
+            for status, answer in answers.items():
+                if status in problem_answers and not _is_described(answer):
+                    answer["content"] = problem_answers[status]["content"]
+            operation["responses"] = dict(sorted(answers.items()))
+
+
+def _is_described(answer: dict[str, Any]) -> bool:
+    """Whether an error says how it is told: not at all, or in FastAPI's own form, is no description."""
+    return "content" in answer and "HTTPValidationError" not in str(answer["content"])
 
 
 def _without(schema: dict[str, Any], *names: str) -> dict[str, Any]:

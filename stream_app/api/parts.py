@@ -70,4 +70,4 @@ async def kafka_in_time() -> AsyncIterator[None]:
 
 def unavailable(detail: str) -> Problem:
     """What cannot be answered now, and may be in a moment: 503."""
-    return Problem(503, "Service Unavailable", detail, headers={"Retry-After": RETRY_AFTER_S})
+    return Problem(503, detail, headers={"Retry-After": RETRY_AFTER_S})

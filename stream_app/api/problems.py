@@ -57,32 +57,33 @@ class Problem(Exception):  # noqa: N818 - it is what is told, under the name tha
 
     Attributes:
         status: the HTTP status, 400 or above.
-        title: the kind of problem in short.
+        title: the kind of problem in short: the status in words, unless another one is given.
         detail: what is wrong this time, and what to do.
-        errors: each single error of what was sent.
+        errors: each single error of what was sent, as `{path, code, message}`.
         headers: further headers of the answer, such as Retry-After.
     """
 
     def __init__(
         self,
         status: int,
-        title: str,
         detail: str,
-        errors: Sequence[FieldError] = (),
+        *,
+        title: str | None = None,
+        errors: Sequence[FieldError | Mapping[str, Any]] = (),
         headers: Mapping[str, str] | None = None,
     ) -> None:
         super().__init__(detail)
         self.status = status
-        self.title = title
+        self.title = title or phrase(status)
         self.detail = detail
-        self.errors = tuple(errors)
+        self.errors = tuple(map(FieldError.model_validate, errors))
         self.headers = dict(headers or {})
 
 
 def invalid(errors: Sequence[FieldError]) -> Problem:
     """What was sent cannot be: 422, with every error of it."""
     count = "1 error" if len(errors) == 1 else f"{len(errors)} errors"
-    return Problem(422, phrase(422), f"the request has {count}", errors)
+    return Problem(422, f"the request has {count}", errors=errors)
 
 
 def install_problems(app: FastAPI) -> None:
@@ -120,16 +121,20 @@ async def _of_validation(_: Request, error: Exception) -> JSONResponse:
     if not isinstance(error, RequestValidationError):
         raise error
     found = [
-        FieldError(path=_pointer(each["loc"]), code=each["type"], message=each["msg"])
+        FieldError(path=_place(each["loc"]), code=each["type"], message=each["msg"])
         for each in error.errors()
     ]
     return problem_response(invalid(found))
 
 
-def _pointer(loc: Sequence[str | int]) -> str:
+def _place(loc: Sequence[str | int]) -> str:
     """A place in the body is a JSON Pointer into it; others begin with where they stand."""
-    parts = loc[1:] if loc[:1] == ("body",) else loc
-    return "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in parts)
+    return pointer(loc[1:] if loc[:1] == ("body",) else loc)
+
+
+def pointer(place: Sequence[object]) -> str:
+    """The JSON Pointer (RFC 6901) of a place: `~` and `/` inside a name are escaped."""
+    return "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in place)
 
 
 async def _of_http(request: Request, error: Exception) -> JSONResponse:
@@ -138,9 +143,7 @@ async def _of_http(request: Request, error: Exception) -> JSONResponse:
     detail = _DETAILS.get(error.status_code, error.detail).format(
         method=request.method, path=request.url.path
     )
-    return problem_response(
-        Problem(error.status_code, phrase(error.status_code), detail, headers=error.headers)
-    )
+    return problem_response(Problem(error.status_code, detail, headers=error.headers))
 
 
 _DETAILS = {
@@ -199,7 +202,7 @@ def _is_plain_error(message: Message) -> bool:
 async def _send_problem(plain: Message, text: bytes, send: Send) -> None:
     status = plain["status"]
     detail = text.decode(errors="replace").strip() or phrase(status)
-    body = json.dumps(_body(Problem(status, phrase(status), detail))).encode()
+    body = json.dumps(_body(Problem(status, detail))).encode()
     headers = [(name, value) for name, value in plain["headers"] if name.lower() in KEPT_HEADERS]
     headers += [(b"content-type", MEDIA_TYPE.encode()), (b"content-length", str(len(body)).encode())]
     await send({"type": "http.response.start", "status": status, "headers": headers})

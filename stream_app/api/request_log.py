@@ -58,7 +58,7 @@ class RequestLog:
                 if answer.status is not None:
                     raise
                 detail = f"a fault in the program; its log tells more under trace_id {trace_id}"
-                problem = Problem(500, "Internal Server Error", detail)
+                problem = Problem(500, detail)
                 await problem_response(problem, trace_id)(scope, receive, answer.send)
             finally:
                 _tell(scope, answer)

@@ -128,7 +128,7 @@ async def rendered_of(parts: Parts, mix_id: str) -> tuple[str, str]:
     if isinstance(end, MixRendered):
         return end.uri, end.sha256
     status = (await details_of(parts, mix_id)).status
-    raise Problem(404, "Not Found", f"{mix_id} is {status}: there is no video to fetch")
+    raise Problem(404, f"{mix_id} is {status}: there is no video to fetch")
 
 
 async def _newer_than(row: Mapping[str, Any], parts: Parts) -> Standing | None:
@@ -148,7 +148,7 @@ async def _newer_than(row: Mapping[str, Any], parts: Parts) -> Standing | None:
 
 def no_such_mix(mix_id: str) -> Problem:
     """Nobody has ever asked for the mix: 404."""
-    return Problem(404, "Not Found", f"no mix {mix_id} was ever asked for")
+    return Problem(404, f"no mix {mix_id} was ever asked for")
 
 
 def summary(row: Mapping[str, Any]) -> MixSummary:

@@ -92,7 +92,7 @@ async def get_subtitles(parts: PartsOf, mix_id: MixIdInPath, kind: Literal["srt"
     video, _ = await _video_of(parts, mix_id)
     path = video.with_suffix(f".{kind}")
     if not await asyncio.to_thread(path.is_file):
-        raise Problem(404, "Not Found", f"{mix_id} has no {kind} beside its video: none was asked for")
+        raise Problem(404, f"{mix_id} has no {kind} beside its video: none was asked for")
     return FileResponse(
         path,
         media_type=SUBTITLES[kind],
@@ -117,9 +117,9 @@ def _file_of(uri: str, root: Path) -> Path:
     try:
         path = path_of(uri).resolve()
     except ValueError as error:
-        raise Problem(410, "Gone", "the video is kept elsewhere: the mix's events say where") from error
+        raise Problem(410, "the video is kept elsewhere: the mix's events say where") from error
     if not path.is_relative_to(root.resolve()) or not path.is_file():
-        raise Problem(410, "Gone", f"the video is no longer among the videos of this machine ({path.name})")
+        raise Problem(410, f"the video is no longer among the videos of this machine ({path.name})")
     return path
 
 

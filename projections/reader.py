@@ -52,6 +52,8 @@ class SnapshotReader:
             SnapshotError: there is no snapshot yet, it cannot be read, or it took longer than `TIMEOUT_S`.
         """
         asked = self._in_thread(lambda: self._rows(sql, parameters or {}))
+        # Whoever stops waiting does not want to know how it ended.
+        asked.add_done_callback(lambda future: future.cancelled() or future.exception())
         done, _ = await asyncio.wait({asked}, timeout=TIMEOUT_S)
         if not done:
             if self._con is not None:

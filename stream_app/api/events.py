@@ -166,6 +166,10 @@ class _Story:
                 raise
             # The client comes back by itself, and goes on where it was.
             log.warning("api.stream_broken", mix_id=self._mix_id, error=str(error) or type(error).__name__)
+        except Exception as error:
+            if not connected.is_set():
+                raise
+            log.exception("api.failed", mix_id=self._mix_id, error=str(error) or type(error).__name__)
         await queue.put(None)
 
     async def _read(

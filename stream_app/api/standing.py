@@ -10,14 +10,13 @@ from aiokafka import TopicPartition
 
 from stream_app.api.parts import Parts, kafka_in_time, unavailable
 from stream_app.api.problems import Problem
-from stream_app.api.views import MixDetails, MixSummary, Progress, Video
+from stream_app.api.views import Figures, MixDetails, MixSummary, Progress, Video
 from stream_app.domain.errors import OwnFaultError
 from stream_app.domain.mix import Mix
 from stream_app.kafka.partitioning import home_partition
 from topics.events import MixRejected, MixRendered
 from topics.ids import RecordRef
 from topics.registry import MIX_EVENTS, MIX_REQUESTS
-from topics.stats import ClipStats
 
 FOLD_TIMEOUT_S = 5.0
 """The projection is a fraction of a second behind the log; after so long it is folding anew."""
@@ -123,7 +122,7 @@ async def rendered_of(parts: Parts, mix_id: str) -> tuple[str, str]:
     """
     row = await row_of(parts, mix_id)
     if row is not None and row["status"] == "rendered":
-        return row["output_uri"], row["output_sha256"]
+        return row["output_uri"] or "", row["output_sha256"] or ""
     end = (await standing_of(parts, mix_id)).mix.end
     if isinstance(end, MixRendered):
         return end.uri, end.sha256
@@ -158,7 +157,7 @@ def summary(row: Mapping[str, Any]) -> MixSummary:
 
 def _details(row: Mapping[str, Any]) -> MixDetails:
     figures = json.loads(row["metrics"])["render"]["clip_stats"]
-    stats = ClipStats.model_validate(figures) if row["revision"] is not None else None
+    stats = Figures.model_validate(figures) if row["revision"] is not None else None
     return MixDetails(**_common(row), clip_stats=stats)
 
 
@@ -211,7 +210,7 @@ def _not_in_snapshot(mix_id: str, standing: Standing) -> MixDetails:
             video=Video(
                 href=video_href(mix_id), **end.model_dump(include=set(Video.model_fields) - {"href"})
             ),
-            clip_stats=stats,
+            clip_stats=Figures.model_validate(stats.model_dump(mode="json")),
         )
     return MixDetails(
         **told,

@@ -5,7 +5,6 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from topics.ids import MixId
-from topics.reasons import FallbackReason
 from topics.stats import ClipStats
 
 Status = Literal["queued", "rendering", "rendered", "failed", "cancelled", "rejected"]
@@ -72,6 +71,14 @@ def _example(example: dict[str, Any]) -> ConfigDict:
     return ConfigDict(frozen=True, json_schema_extra={"examples": [example]})
 
 
+class Figures(ClipStats):
+    """`clip_stats` as they stand in the snapshot, where a newer worker may have told reasons of its own."""
+
+    fallback_reason_counts: dict[str, int] = Field(  # type: ignore[assignment] # wider than what we write
+        description="only reasons that occurred"
+    )
+
+
 class Progress(BaseModel):
     """How far the newest revision is."""
 
@@ -84,10 +91,10 @@ class Video(BaseModel):
     """The finished video."""
 
     href: str = Field(description="where to fetch it from")
-    sha256: str = Field(description="of the file, 64 hex digits")
-    bytes: int = Field(description="size of the file")
-    frames: int = Field(description="length in frames")
-    duration_ms: int = Field(description="length in ms")
+    sha256: str | None = Field(description="of the file, 64 hex digits")
+    bytes: int | None = Field(description="size of the file")
+    frames: int | None = Field(description="length in frames")
+    duration_ms: int | None = Field(description="length in ms")
 
 
 class MixSummary(BaseModel):
@@ -115,7 +122,7 @@ class MixDetails(MixSummary):
 
     model_config = _example({**_MIX, "clip_stats": _STATS, "requests": []})
 
-    clip_stats: ClipStats | None = Field(
+    clip_stats: Figures | None = Field(
         None, description="figures of the newest revision so far; null while the mix is not accepted"
     )
     requests: list[str] = Field(
@@ -145,7 +152,7 @@ class Clip(BaseModel):
     start_frame: int | None = Field(description="first frame of the mix that shows it, from 0")
     frames: int | None = Field(description="frames of the clip, its extension included")
     outcome: Outcome | None = Field(description="null while the line is in work")
-    fallback_reason: FallbackReason | None = Field(description="why it is a placeholder")
+    fallback_reason: str | None = Field(description="why it is a placeholder: a FallbackReason")
     video_id: str | None = Field(description="the source shown")
     candidate_index: int | None = Field(description="which candidate is shown, from 0")
     attempts: int = Field(description="attempts at this line, failed ones too")

@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from stream_app.kafka.partitioning import home_partition
-from tests.contract.api.client import MIXES, Stack, events_in, problem_of, wait_for_status
+from tests.contract.api.client import MIXES, Stack, events_in, problem_of, wait_for_status, wait_until_listed
 
 URL = f"{MIXES}/rendered/video"
 
@@ -106,6 +106,32 @@ def test_no_event_makes_it_send_what_is_no_video_of_ours(
         answer = client.get(f"{MIXES}/{mix_id}/video")
         problem_of(answer, 410)
         assert b"nothing that anybody may have" not in answer.content
+
+
+def test_what_others_have_written_breaks_no_answer(
+    stack: Stack, client: httpx.Client, rendered: dict[str, Any]
+) -> None:
+    """Newer programs know reasons that this one does not, and with kcat anybody can leave anything out."""
+    assert rendered
+    with client.stream("GET", f"{MIXES}/rendered/events") as stream:
+        accepted, clip, *_ = (event.data for event in events_in(stream))
+    common = {name: clip[name] for name in ("event_id", "trace_id", "caused_by", "at_ms", "clip_task_id")}
+    for event in (
+        accepted,
+        {**common, "type": "clip-placeholder", "fallback_reason": "reason_of_the_future", "clip_index": 0},
+        {**common, "type": "mix-rendered", "revision": 1},
+        {**common, "type": "mix-of-the-future"},
+    ):
+        forge(stack, "strange", {**event, "mix_id": "strange"})
+    wait_until_listed(client, "strange")
+    told = client.get(f"{MIXES}/strange").raise_for_status().json()
+    assert told["clip_stats"]["fallback_reason_counts"] == {"reason_of_the_future": 1}
+    clips = client.get(f"{MIXES}/strange/clips").raise_for_status().json()["items"]
+    assert clips[clip["clip_index"]]["fallback_reason"] == "reason_of_the_future"
+    problem_of(client.get(f"{MIXES}/strange/video"), 410)
+    with client.stream("GET", f"{MIXES}/strange/events", params={"follow": "true"}) as stream:
+        events = events_in(stream)
+        assert [next(events).event for _ in range(4)][1] == "unreadable"
 
 
 def forge(stack: Stack, mix_id: str, event: dict[str, Any]) -> None:

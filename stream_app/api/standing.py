@@ -58,15 +58,20 @@ class Standing:
     @property
     def may_change(self) -> bool:
         """Whether a request stands in Kafka behind those that made the mix what it is."""
-        causes = [each.caused_by for each in (self.mix.accepted, self.mix.end) if each]
-        last = max((RecordRef.parse(cause) for cause in causes if _is_request(cause)), default=None)
+        causes = (each.caused_by for each in (self.mix.accepted, self.mix.end) if each)
+        last = max(filter(None, map(_request_at, causes)), default=None)
         return last is not None and any(
             ref.partition == last.partition and ref.offset > last.offset for ref in self.requests
         )
 
 
-def _is_request(cause: str) -> bool:
-    return cause.startswith(f"{MIX_REQUESTS.name}/")
+def _request_at(cause: str) -> RecordRef | None:
+    """The place of the request that an event follows from; `None` when it follows from another record."""
+    try:
+        ref = RecordRef.parse(cause)
+    except ValueError:  # nothing that we wrote
+        return None
+    return ref if ref.topic == MIX_REQUESTS.name else None
 
 
 async def standing_of(parts: Parts, mix_id: str) -> Standing:

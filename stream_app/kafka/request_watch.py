@@ -72,7 +72,7 @@ class RequestWatch:
         while not stop.is_set():
             try:
                 await self._follow(stop)
-            except KafkaError as error:
+            except (KafkaError, OSError) as error:
                 log.warning("kafka.request_watch_rebuilt", error=str(error) or type(error).__name__)
                 with suppress(TimeoutError):
                     await asyncio.wait_for(stop.wait(), REBUILD_DELAY_S)
@@ -120,7 +120,7 @@ class RequestWatch:
         Its place is the one where it first stood, by which events name it.
         """
         mix_id = (record.key or b"").decode(errors="replace")
-        ref = RecordRef.parse(record.header(ORIGIN_HEADER) or str(record.ref))
+        ref = _first_place(record)
         refs = self._requests.setdefault(mix_id, [])
         if ref not in refs:
             refs.append(ref)
@@ -128,3 +128,11 @@ class RequestWatch:
         self._requests.move_to_end(mix_id)
         if len(self._requests) > MAX_MIXES:
             self._requests.popitem(last=False)
+
+
+def _first_place(record: Record) -> RecordRef:
+    """Where a request first stood; what anybody else has put into that header is no place."""
+    try:
+        return RecordRef.parse(record.header(ORIGIN_HEADER) or "")
+    except ValueError:
+        return record.ref

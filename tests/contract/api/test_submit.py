@@ -10,9 +10,9 @@ import pytest
 from tests.contract.api.client import MIXES, Stack, bare, events_in, problem_of, small, wait_for_status
 
 
-def typed(stack: Stack, mix_id: str, value: str) -> None:
+def typed(stack: Stack, mix_id: str, value: str, *arguments: str) -> None:
     """A request typed with kcat, as people do who know nothing of the API."""
-    stack.kcat("-P", "-t", "mix-requests", "-K|", typed=f"{mix_id}|{value}\n")
+    stack.kcat("-P", "-t", "mix-requests", "-K|", *arguments, typed=f"{mix_id}|{value}\n")
 
 
 def story(client: httpx.Client, mix_id: str) -> list[str]:
@@ -67,6 +67,13 @@ def test_a_mended_request_counts_after_a_rejected_one(stack: Stack, client: http
         assert client.get(f"{MIXES}/mended").json()["status"] == "queued"
     expected = ["mix-rejected", "mix-accepted", "clip-placeholder", "mix-rendered"]
     assert story(client, "mended") == expected
+
+
+def test_headers_of_somebody_else_do_no_harm(stack: Stack, client: httpx.Client) -> None:
+    typed(stack, "strange-header", json.dumps(bare("strange-header")), "-H", "clipfold-origin=nowhere")
+    assert client.post(MIXES, json=bare("after-the-strange")).status_code == 202
+    wait_for_status(client, "after-the-strange", "rendered")
+    assert client.get(f"{MIXES}/strange-header").json()["status"] in {"queued", "rendered"}
 
 
 def test_revise_and_cancel(client: httpx.Client, slow_case: dict[str, Any]) -> None:

@@ -10,7 +10,7 @@ from aiokafka.errors import KafkaError
 from fastapi import APIRouter, Depends, Header, Query
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 
-from stream_app.api.documented import MixIdInPath, problems
+from stream_app.api.documented import MixIdInPath, Responses, problems
 from stream_app.api.parts import KAFKA_TIMEOUT_S, Parts, PartsOf, kafka_in_time, unavailable
 from stream_app.api.problems import Problem, invalid
 from stream_app.api.standing import no_such_mix, standing_of
@@ -41,6 +41,16 @@ SELECT coalesce(
 """
 """Before it nothing is told of the mix: its first event stands there, or else comes after the snapshot."""
 
+_EXAMPLE = """event: mix-rendered
+data: {"type":"mix-rendered","mix_id":"demo-1","revision":1,"frames":5400}
+id: 5:1234
+retry: 2000
+
+"""
+_STREAM: Responses = {
+    200: {"description": "the stream", "content": {"text/event-stream": {"example": _EXAMPLE}}}
+}
+
 log = get_logger()
 
 
@@ -53,7 +63,11 @@ async def _stream(
     ] = False,
     last_event_id: Annotated[
         str | None,
-        Header(description="id of the last event that was got: go on after it", max_length=64),
+        Header(
+            alias="Last-Event-ID",
+            description="id of the last event that was got: go on after it",
+            max_length=64,
+        ),
     ] = None,
 ) -> AsyncIterator[AsyncIterator[Record]]:
     """Everything that can go wrong is told before the stream begins."""
@@ -71,7 +85,7 @@ async def _stream(
     operation_id="streamEvents",
     summary="Follow the events of a mix",
     response_class=EventSourceResponse,
-    responses=problems(404, 422, 503),
+    responses=problems(404, 422, 503) | _STREAM,
 )
 async def stream_events(
     records: Annotated[AsyncIterator[Record], Depends(_stream)],

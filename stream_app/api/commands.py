@@ -91,7 +91,7 @@ async def cancel_mix(parts: PartsOf, mix_id: MixIdInPath, request: Request, resp
         )
     standing = await _known(parts, mix_id)
     # What is still to be decided on may bring it back to work: then intake knows whether this ends it.
-    end = None if standing.may_change else standing.mix.end
+    end = None if standing.undecided else standing.mix.end
     if isinstance(end, MixCancelled):
         return _answer(response, mix_id, None)
     if end is not None:

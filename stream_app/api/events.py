@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+import time
 from collections.abc import AsyncIterator
 from contextlib import aclosing, asynccontextmanager
 from typing import Annotated
@@ -13,7 +14,7 @@ from fastapi.sse import EventSourceResponse, ServerSentEvent
 from stream_app.api.documented import MixIdInPath, Responses, problems
 from stream_app.api.parts import KAFKA_TIMEOUT_S, Parts, PartsOf, kafka_in_time, unavailable
 from stream_app.api.problems import Problem, invalid
-from stream_app.api.standing import no_such_mix, standing_of
+from stream_app.api.standing import no_such_mix, standing_of, undecided_after
 from stream_app.domain.mix import Mix
 from stream_app.kafka.follow import follow_mix
 from stream_app.kafka.partitioning import home_partition
@@ -22,11 +23,15 @@ from stream_app.telemetry import metrics
 from stream_app.telemetry.log import get_logger
 from topics.codec import Poison, Tombstone, read_event
 from topics.events import FieldError, MixRejected
+from topics.ids import RecordRef
 
 router = APIRouter(prefix="/api/v1/mixes", tags=["events"])
 
 BUFFERED = 100
 """Records read ahead of a client: a slow one holds up its own reading and nothing else."""
+
+UNDECIDED_WAIT_S = 5.0
+"""A request behind the end of a mix may have no effect, and then no event: it is waited for so long."""
 
 RECONNECT_MS = 2000
 _POSITION = re.compile(r"(?P<partition>[0-9]{1,4}):(?P<offset>[0-9]{1,18})", re.ASCII)
@@ -75,8 +80,10 @@ async def _stream(
     standing = await standing_of(parts, mix_id)
     if not standing.is_known:
         raise no_such_mix(mix_id)
-    undecided = set() if standing.mix.accepted else set(map(str, standing.requests))
-    async with _place_among_streams(parts), _reading(parts, mix_id, undecided, follow=follow) as records:
+    async with (
+        _place_among_streams(parts),
+        _reading(parts, mix_id, standing.undecided, follow=follow) as records,
+    ):
         yield (record async for record in records if record.ref.offset > after)
 
 
@@ -94,8 +101,8 @@ async def stream_events(
 
     `event` is the type, `data` the record's value as it stands in Kafka, `id` its place in the log,
     `partition:offset`. A client that comes back with `Last-Event-ID` goes on after that event, with none left
-    out or told twice. The stream ends after the event that ends the mix, unless `follow` is set. While
-    nothing happens, a comment every 15 s keeps the connection up. So many streams at a time are served
+    out or told twice. The stream ends after the event that ends the mix, unless `follow` is set; a revision
+    that was asked for before, and that no worker has decided on yet, is waited for. While nothing happens, a comment every 15 s keeps the connection up. So many streams at a time are served
     (`RENDER_API_MAX_STREAMS`); one more is a 503.
     """
     async for record in records:
@@ -131,7 +138,7 @@ async def _place_among_streams(parts: Parts) -> AsyncIterator[None]:
 
 @asynccontextmanager
 async def _reading(
-    parts: Parts, mix_id: str, undecided: set[str], *, follow: bool
+    parts: Parts, mix_id: str, undecided: frozenset[RecordRef], *, follow: bool
 ) -> AsyncIterator[AsyncIterator[Record]]:
     """Read in a task of its own: the client's leaving must not break off a Kafka client in mid-call."""
     (row,) = await parts.snapshot.rows(_FIRST_OFFSET, {"mix_id": mix_id, "partition": home_partition(mix_id)})
@@ -158,9 +165,14 @@ async def _from(queue: asyncio.Queue[Record | None]) -> AsyncIterator[Record]:
 
 
 class _Story:
-    """The reading of one mix: to the log's end as it is now, and, unless the mix has ended there, live."""
+    """The reading of one mix: to the log's end as it is now, and, unless the mix has ended there, live.
 
-    def __init__(self, parts: Parts, mix_id: str, first: int, undecided: set[str], *, follow: bool) -> None:
+    `undecided` are requests that may bring an ended mix back to work: their events are waited for.
+    """
+
+    def __init__(
+        self, parts: Parts, mix_id: str, first: int, undecided: frozenset[RecordRef], *, follow: bool
+    ) -> None:
         self._parts = parts
         self._mix_id = mix_id
         self._next = first
@@ -190,13 +202,17 @@ class _Story:
         self, queue: asyncio.Queue[Record | None], connected: asyncio.Event, *, live: bool
     ) -> None:
         settings = self._parts.settings
+        last_at = time.monotonic()
         async with aclosing(follow_mix(settings, self._mix_id, live=live, start=self._next)) as records:
             async for record in records:
                 connected.set()
                 if self._parts.stop.is_set():
                     return
                 if record is None:
+                    if self._mix.end and not self._follow and time.monotonic() - last_at > UNDECIDED_WAIT_S:
+                        return
                     continue
+                last_at = time.monotonic()
                 self._next = record.ref.offset + 1
                 self._note(record)
                 await queue.put(record)
@@ -207,17 +223,16 @@ class _Story:
     @property
     def _is_told(self) -> bool:
         """Whether the mix has ended. One that was only ever rejected has nothing more to tell."""
-        only_rejected = self._rejected and self._mix.accepted is None and not self._undecided
-        return self._mix.end is not None or only_rejected
+        only_rejected = self._rejected and self._mix.accepted is None
+        return (self._mix.end is not None or only_rejected) and not self._undecided
 
     def _note(self, record: Record) -> None:
         event = read_event(record.value)
         if isinstance(event, Poison | Tombstone):
             return
         self._mix.apply(event)
-        if isinstance(event, MixRejected):
-            self._rejected = True
-            self._undecided.discard(event.caused_by)
+        self._rejected = self._rejected or isinstance(event, MixRejected)
+        self._undecided = undecided_after([event.caused_by], self._undecided)
 
 
 def _offset_in(event_id: str, mix_id: str) -> int:

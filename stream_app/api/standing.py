@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -56,22 +56,26 @@ class Standing:
         return bool(self.mix.accepted or self.requests or self.rejected)
 
     @property
-    def may_change(self) -> bool:
-        """Whether a request stands in Kafka behind those that made the mix what it is."""
+    def undecided(self) -> frozenset[RecordRef]:
+        """Requests that stand in Kafka behind those that made the mix what it is.
+
+        One of them may be there that was decided on without any effect: no event tells of such a one.
+        """
         causes = (each.caused_by for each in (self.mix.accepted, self.mix.end) if each)
-        last = max(filter(None, map(_request_at, causes)), default=None)
-        return last is not None and any(
-            ref.partition == last.partition and ref.offset > last.offset for ref in self.requests
-        )
+        return undecided_after(causes, self.requests)
 
 
-def _request_at(cause: str) -> RecordRef | None:
-    """The place of the request that an event follows from; `None` when it follows from another record."""
-    try:
-        ref = RecordRef.parse(cause)
-    except ValueError:  # nothing that we wrote
-        return None
-    return ref if ref.topic == MIX_REQUESTS.name else None
+def undecided_after(causes: Iterable[str], requests: Iterable[RecordRef]) -> frozenset[RecordRef]:
+    """Those of `requests` behind the ones that events name as their causes: they are decided on in order."""
+    decided: dict[int, int] = {}
+    for cause in causes:
+        try:
+            ref = RecordRef.parse(cause)
+        except ValueError:  # nothing that we wrote
+            continue
+        if ref.topic == MIX_REQUESTS.name:
+            decided[ref.partition] = max(ref.offset, decided.get(ref.partition, -1))
+    return frozenset(ref for ref in requests if ref.offset > decided.get(ref.partition, -1))
 
 
 async def standing_of(parts: Parts, mix_id: str) -> Standing:

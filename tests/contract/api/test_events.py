@@ -1,5 +1,6 @@
 """Following: every event once, in order, however often the client comes back."""
 
+import json
 from typing import Any
 
 import httpx
@@ -71,6 +72,28 @@ def test_following_goes_on_after_the_end_and_its_end_is_noticed(client: httpx.Cl
         client.post(f"{MIXES}/followed/revise", json=change).raise_for_status()
         assert next(events).data["revision"] == 2
     wait_until(lambda: streams(client) == 0, "the client has gone", 30)
+
+
+def test_a_revision_that_nobody_has_decided_on_is_waited_for(stack: Stack, client: httpx.Client) -> None:
+    client.post(MIXES, json=bare("revised-early"))
+    wait_for_status(client, "revised-early", "rendered")
+    change = {"lines": [{"line_id": "1", "text": "lala", "start_ms": 0, "end_ms": 300}]}
+    with stack.nobody_decides():
+        client.post(f"{MIXES}/revised-early/revise", json=change).raise_for_status()
+        request = client.build_request("GET", f"{MIXES}/revised-early/events")
+        stream = client.send(request, stream=True)
+    revisions = [event.data["revision"] for event in events_in(stream) if event.event == "mix-rendered"]
+    stream.close()
+    assert revisions == [1, 2]
+
+
+def test_a_request_without_effect_holds_up_no_stream_for_long(stack: Stack, client: httpx.Client) -> None:
+    client.post(MIXES, json=bare("ended-twice"))
+    wait_for_status(client, "ended-twice", "rendered")
+    cancel = {"type": "mix-cancel", "mix_id": "ended-twice"}
+    stack.kcat("-P", "-t", "mix-requests", "-k", "ended-twice", typed=json.dumps(cancel))
+    with client.stream("GET", f"{MIXES}/ended-twice/events") as stream:
+        assert [event.event for event in events_in(stream)][-1] == "mix-rendered"
 
 
 def test_so_many_streams_and_no_more(stack: Stack, client: httpx.Client, rendered: dict[str, Any]) -> None:

@@ -102,7 +102,8 @@ async def stream_events(
     `event` is the type, `data` the record's value as it stands in Kafka, `id` its place in the log,
     `partition:offset`. A client that comes back with `Last-Event-ID` goes on after that event, with none left
     out or told twice. The stream ends after the event that ends the mix, unless `follow` is set; a revision
-    that was asked for before, and that no worker has decided on yet, is waited for. While nothing happens, a comment every 15 s keeps the connection up. So many streams at a time are served
+    that was asked for before, and that no worker has decided on yet, is waited for. While nothing happens, a
+    comment every 15 s keeps the connection up. So many streams at a time are served
     (`RENDER_API_MAX_STREAMS`); one more is a 503.
     """
     async for record in records:

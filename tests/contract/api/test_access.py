@@ -8,7 +8,8 @@ import pytest
 
 from tests.contract.api.client import MIXES, Guarded, bare, problem_of
 
-READ, OPERATE, NONE = "read", "operate", "none"
+READ, OPERATE = "read", "operate"
+CONFIG = "/api/v1/render/config"
 OPEN = [("GET", "/healthz"), ("GET", "/readyz"), ("GET", "/docs"), ("GET", "/openapi.json")]
 READING = [
     ("GET", "/metrics"),
@@ -19,6 +20,8 @@ READING = [
     ("GET", f"{MIXES}/unknown/video"),
     ("HEAD", f"{MIXES}/unknown/video"),
     ("GET", f"{MIXES}/unknown/subtitles/srt"),
+    ("GET", CONFIG),
+    ("GET", f"{CONFIG}/history"),
     ("GET", "/nowhere"),
 ]
 OPERATING = [
@@ -26,13 +29,14 @@ OPERATING = [
     ("POST", f"{MIXES}/unknown/cancel"),
     ("POST", f"{MIXES}/unknown/revise"),
     ("POST", "/nowhere"),
+    ("PATCH", CONFIG),
     ("DELETE", MIXES),
 ]
 
 
 def ask(guarded: Guarded, method: str, path: str, token: str | None) -> httpx.Response:
     headers = {"Authorization": f"Bearer {token}"} if token else {}
-    body = {"lines": []} if method == "POST" else None
+    body = {"lines": []} if method in {"POST", "PATCH"} else None
     with guarded.client() as client:
         return client.request(method, path, headers=headers, json=body)
 

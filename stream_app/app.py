@@ -5,19 +5,22 @@ import os
 import signal
 import socket
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import aclosing, asynccontextmanager, suppress
 from functools import partial
 
 import faust
 from prometheus_client import start_http_server
 
 from projections.publish import Publisher
+from projections.reader import SnapshotReader
 from projections.service import ProjectionService
 from projections.store import Store
 from stream_app.agents.intake import GROUP as INTAKE_GROUP
 from stream_app.agents.intake import Intake, declare_intake
 from stream_app.agents.mix_index import MixIndex
-from stream_app.api.health import make_api
+from stream_app.api.access import Tokens
+from stream_app.api.app import make_api
+from stream_app.api.parts import Parts
 from stream_app.api.server import bind, serve_api
 from stream_app.assembly.job_dir import JobDirs
 from stream_app.assembly.joiner import Joiner
@@ -36,8 +39,10 @@ from stream_app.kafka.clients import make_consumer
 from stream_app.kafka.faust_app import make_faust_app, owned_partitions, run_faust
 from stream_app.kafka.follow import recall_mix
 from stream_app.kafka.group_reader import GroupReader
+from stream_app.kafka.log_ends import LogEnds
 from stream_app.kafka.mix_watch import MixWatch
 from stream_app.kafka.render_config import RenderConfigReader
+from stream_app.kafka.request_watch import RequestWatch
 from stream_app.kafka.topology import create_topics
 from stream_app.kafka.watchdog import Watchdog
 from stream_app.kafka.writer import Writer
@@ -126,17 +131,28 @@ async def run_serve(settings: Settings, stop: asyncio.Event) -> None:
         TopologyError: the topics in Kafka are not as declared.
         UsageError: a setting cannot be used, or another process projects into these artifacts.
     """
+    tokens = Tokens.of(settings)
     await create_topics(settings)
-    listener = bind(settings)
+    listener = bind(settings, tokens)
     store = Store(settings.projection_path)
     try:
         projection = ProjectionService(
             lambda: make_consumer(settings), store, Publisher(store, settings.snapshot_path)
         )
         metrics.PROJECTION_LAG.set_function(lambda: projection.lag or 0)
-        api = make_api(lambda: projection.lag)
-        async with asyncio.TaskGroup() as parts:
+        async with (
+            _writer(settings, "api") as writer,
+            aclosing(SnapshotReader(settings.snapshot_path)) as snapshot,
+            aclosing(LogEnds(settings)) as ends,
+            asyncio.TaskGroup() as parts,
+        ):
+            requests = RequestWatch(settings, INTAKE_GROUP, ends)
+            streams = asyncio.Semaphore(settings.api_max_streams)
+            api = make_api(
+                Parts(settings, projection, snapshot, requests, ends, writer, stop, streams), tokens
+            )
             parts.create_task(projection.run(stop), name="projection")
+            parts.create_task(requests.run(stop), name="request-watch")
             parts.create_task(serve_api(api, listener, stop), name="api")
             log.info(
                 "serve.started", address=listener.getsockname()[:2], snapshot=str(settings.snapshot_path)

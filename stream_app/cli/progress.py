@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
 from rich.progress import Progress as Bar
 
 from stream_app.cli.story import Progress
@@ -32,7 +32,6 @@ def showing_progress(title: str, metrics_url: str | None) -> Iterator[Callable[[
         BarColumn(),
         MofNCompleteColumn(),
         TextColumn("{task.fields[more]}"),
-        TimeElapsedColumn(),
     )
     with Bar(*columns, console=console, transient=True) as bar:
         task = bar.add_task(title, total=None, more="")
@@ -68,11 +67,21 @@ def _more(progress: Progress, parallel: int | None) -> str:
     parts = [f"{progress.placeholders} placeholders"]
     if parallel is not None:
         parts.append(f"{parallel} in parallel")
+    parts.append(f"{as_time(progress.elapsed_ms)} elapsed")
     if progress.done == progress.total > 0:
         parts.append("joining")
-    elif (remaining := progress.remaining_s) is not None:
-        parts.append(f"{remaining:.0f} s to go")
+    else:
+        parts.append(f"ETA {as_time(progress.remaining_ms)}")
     return ", ".join(parts)
+
+
+def as_time(duration_ms: int | None) -> str:
+    """A duration as `h:mm:ss`; `-` when it is not known."""
+    if duration_ms is None:
+        return "-"
+    minutes, seconds = divmod(round(duration_ms / 1000), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{seconds:02}"
 
 
 class _Parallelism:

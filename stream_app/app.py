@@ -50,6 +50,7 @@ from stream_app.settings import Settings
 from stream_app.sources.sources import Sources
 from stream_app.telemetry import metrics
 from stream_app.telemetry.log import get_logger
+from stream_app.telemetry.tracing import exporting_traces
 from topics.registry import CLIP_TASKS, MIX_EVENTS
 
 METRICS_HOST = "127.0.0.1"
@@ -72,6 +73,7 @@ async def run_worker(settings: Settings, stop: asyncio.Event) -> None:
     port = serve_metrics(settings)
     config = RenderConfigReader(settings)
     async with (
+        exporting_traces(settings, "worker", worker),
         _writer(settings, "worker") as writer,
         _pool(settings) as pool,
         Sources(settings, pool) as sources,
@@ -112,8 +114,10 @@ async def run_worker(settings: Settings, stop: asyncio.Event) -> None:
         index = MixIndex(settings)
         faust_app = make_faust_app(settings, INTAKE_GROUP)
         declare_intake(faust_app, Intake(index, writer, lambda: config.current, now_ms))
-        cutter_reader = GroupReader(settings, CLIP_TASKS, CUTTER_GROUP, cutter, window=WINDOW)
-        assembler_reader = GroupReader(settings, MIX_EVENTS, ASSEMBLER_GROUP, assembler, window=None)
+        cutter_reader = GroupReader(settings, CLIP_TASKS, CUTTER_GROUP, cutter, window=WINDOW, worker=worker)
+        assembler_reader = GroupReader(
+            settings, MIX_EVENTS, ASSEMBLER_GROUP, assembler, window=None, worker=worker
+        )
         parts.create_task(cutter.run(stop), name="scheduler")
         parts.create_task(cutter_reader.run(stop), name=CUTTER_GROUP)
         parts.create_task(assembler_reader.run(stop), name=ASSEMBLER_GROUP)
@@ -141,6 +145,7 @@ async def run_serve(settings: Settings, stop: asyncio.Event) -> None:
         )
         metrics.PROJECTION_LAG.set_function(lambda: projection.lag or 0)
         async with (
+            exporting_traces(settings, "serve", f"{socket.gethostname()}-{os.getpid()}"),
             _writer(settings, "api") as writer,
             aclosing(SnapshotReader(settings.snapshot_path)) as snapshot,
             aclosing(LogEnds(settings)) as ends,

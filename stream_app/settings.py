@@ -15,11 +15,23 @@ def default_home() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "clipfold"
 
 
+def variable_of(field: str) -> str:
+    """What a user sets for a field of `Settings`."""
+    known = Settings.model_fields.get(field)
+    alias = known.validation_alias if known else None
+    return alias if isinstance(alias, str) else f"{Settings.model_config['env_prefix']}{field}".upper()
+
+
 class Settings(BaseSettings):
     """Read once at the start of a process and never changed; what changes lives in `render-config`."""
 
     model_config = SettingsConfigDict(
-        env_prefix="RENDER_", env_file=".env", env_ignore_empty=True, extra="forbid", frozen=True
+        env_prefix="RENDER_",
+        env_file=".env",
+        env_ignore_empty=True,
+        extra="forbid",
+        frozen=True,
+        populate_by_name=True,
     )
 
     kafka_bootstrap: str | None = Field(
@@ -130,6 +142,12 @@ class Settings(BaseSettings):
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="of the log on stdout"
+    )
+    otlp_endpoint: str | None = Field(
+        None,
+        pattern=r"^https?://[^/]+",
+        validation_alias="OTEL_EXPORTER_OTLP_ENDPOINT",
+        description="where traces are sent, such as http://127.0.0.1:4318 (OTLP over HTTP); empty: nowhere",
     )
 
     @field_validator("media_roots", mode="before")

@@ -16,7 +16,7 @@ TraceId = Annotated[str, Field(pattern=r"^[0-9a-f]{32}$", description="W3C trace
 
 _MIX_ID = re.compile(MIX_ID_PATTERN)
 _TRACEPARENT = re.compile(
-    r"(?!ff)(?P<version>[0-9a-f]{2})-(?P<trace>(?!0{32})[0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}(?P<rest>-.*)?"
+    r"(?!ff)(?P<version>[0-9a-f]{2})-(?P<trace>(?!0{32})[0-9a-f]{32})-(?P<span>(?!0{16})[0-9a-f]{16})-[0-9a-f]{2}(?P<rest>-.*)?"
 )
 _RECORD_REF = re.compile(
     r"(?P<topic>[a-zA-Z0-9._-]{1,249})/(?P<partition>[0-9]{1,10})/(?P<offset>[0-9]{1,19})"
@@ -64,9 +64,20 @@ def minted_mix_id(ref: RecordRef) -> str:
 
 def trace_id_in(traceparent: str) -> str | None:
     """The trace id in a W3C `traceparent`; `None` when it is not well-formed."""
-    match = _TRACEPARENT.fullmatch(traceparent)
+    match = _read_traceparent(traceparent)
+    return match["trace"] if match else None
+
+
+def parent_span_in(traceparent: str) -> str | None:
+    """The span that a W3C `traceparent` names as parent; `None` when it is not well-formed."""
+    match = _read_traceparent(traceparent)
+    return match["span"] if match else None
+
+
+def _read_traceparent(text: str) -> re.Match[str] | None:
+    match = _TRACEPARENT.fullmatch(text)
     # Only versions after 00 may say more than those four parts.
-    return match["trace"] if match and not (match["version"] == "00" and match["rest"]) else None
+    return match if match and not (match["version"] == "00" and match["rest"]) else None
 
 
 def trace_id_of(traceparent: str | None, ref: RecordRef) -> str:
@@ -76,4 +87,9 @@ def trace_id_of(traceparent: str | None, ref: RecordRef) -> str:
 
 def traceparent(trace_id: str, event_id: str) -> str:
     """The W3C `traceparent` that a record sent on behalf of `trace_id` carries: version 00, sampled."""
-    return f"00-{trace_id}-{event_id.replace('-', '')[:16]}-01"
+    return f"00-{trace_id}-{span_id_of(event_id)}-01"
+
+
+def span_id_of(event_id: str) -> str:
+    """The W3C span id, 16 hex digits, of the work that ended in the record `event_id`."""
+    return event_id.replace("-", "")[:16]

@@ -11,10 +11,9 @@ from field_tables import table
 from pydantic import SecretStr
 from pydantic.fields import FieldInfo
 
-from stream_app.settings import Settings
+from stream_app.settings import Settings, variable_of
 
 NOTE = "made by scripts/dev/generate_reference.py from stream_app/settings.py: do not edit"
-PREFIX = str(Settings.model_config["env_prefix"])
 WORDS = {
     Path: "path",
     SecretStr: "text, kept out of logs",
@@ -30,7 +29,7 @@ def settings_page() -> str:
     """The page, as it is committed."""
     rows = (
         (
-            f"`{_variable(name)}`",
+            f"`{variable_of(name)}`",
             _type(field),
             f"`{_default(field)}`" if _default(field) else "",
             _meaning(field),
@@ -52,12 +51,8 @@ def env_example() -> str:
     """`.env.example`: every setting commented out, at its default, with its meaning above it."""
     lines = [f"# {NOTE}", "# Copy to .env, and take the # off what you want to set."]
     for name, field in Settings.model_fields.items():
-        lines += ["", f"# {_meaning(field)}", f"#{_variable(name)}={_default(field)}"]
+        lines += ["", f"# {_meaning(field)}", f"#{variable_of(name)}={_default(field)}"]
     return "\n".join(lines) + "\n"
-
-
-def _variable(name: str) -> str:
-    return (PREFIX + name).upper()
 
 
 def _meaning(field: FieldInfo) -> str:

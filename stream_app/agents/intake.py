@@ -7,18 +7,23 @@ import faust
 from stream_app.agents.mix_index import MixIndex
 from stream_app.clock import Clock
 from stream_app.domain.config import ConfigInForce
-from stream_app.domain.intake import Asked, Moment, decide, mix_id_of, needs_story
+from stream_app.domain.intake import Asked, Decision, Moment, decide, mix_id_of, needs_story
 from stream_app.kafka.partitioning import ORIGIN_HEADER, home_partition
 from stream_app.kafka.record import Record
 from stream_app.kafka.writer import Writer
-from stream_app.telemetry import metrics
+from stream_app.telemetry import metrics, tracing
 from stream_app.telemetry.log import get_logger
+from stream_app.telemetry.tracing import Span
 from topics.codec import Poison, Tombstone
 from topics.envelope import Opened, open_envelope
-from topics.ids import RecordRef
+from topics.events import MixAccepted, MixCancelled, MixEvent, MixRejected
+from topics.ids import RecordRef, parent_span_in, span_id_of, trace_id_of
 from topics.registry import MIX_REQUESTS
 
 GROUP = "clipfold-intake"
+MAX_ERRORS_TOLD = 5
+MAX_ERROR_CHARS = 500
+"""A rejected request may have thousands of errors, all of which its event has: the log says the first."""
 
 log = get_logger()
 
@@ -77,15 +82,59 @@ class Intake:
         decision = decide(asked, known, story, Moment(self._config().version, log_end, self._clock()))
         for event in decision.events:
             await self._writer.send_event(event)
-            log.info(
-                "intake.decided",
-                result=decision.result,
-                mix_id=mix_id,
-                trace_id=event.trace_id,
-                request=str(origin),
-            )
         await self._writer.send_tasks(decision.tasks)
         metrics.REQUESTS.labels(decision.result).inc()
+        _tell(asked, decision)
+        tracing.record(*(_span(asked, event, decision, self._clock()) for event in decision.events))
+
+
+def _tell(asked: Asked, decision: Decision) -> None:
+    """The one line of a request."""
+    log.info(
+        "intake.decided",
+        result=decision.result,
+        mix_id=asked.mix_id,
+        trace_id=trace_id_of(asked.traceparent, asked.ref),
+        request=str(asked.ref),
+        tasks=len(decision.tasks),
+        **{name: fact for event in decision.events for name, fact in _facts(event).items()},
+    )
+
+
+def _facts(event: MixEvent) -> dict[str, int | str | None]:
+    """What is to be known of what was decided, on one line however much it is."""
+    match event:
+        case MixAccepted():
+            return {
+                "revision": event.revision,
+                "lines": event.total_clips,
+                "frames": event.total_frames,
+                "priority": event.priority,
+                "config_version": event.config_version,
+            }
+        case MixRejected():
+            shown = "; ".join(f"{each.path}: {each.code}" for each in event.errors[:MAX_ERRORS_TOLD])
+            return {"errors": len(event.errors), "error": shown[:MAX_ERROR_CHARS]}
+        case MixCancelled():
+            return {"revision": event.revision, "reason": event.reason}
+        case _:
+            return {}
+
+
+def _span(asked: Asked, event: MixEvent, decision: Decision, now_ms: int) -> Span:
+    """The request, from when it was sent until all that it led to was in Kafka: the root of its mix."""
+    facts = _facts(event)
+    return Span(
+        "request",
+        event.trace_id,
+        span_id_of(event.event_id),
+        parent_span_in(asked.traceparent or ""),
+        asked.submitted_at_ms,
+        now_ms,
+        {"mix_id": event.mix_id, "request": str(asked.ref), "result": decision.result, **facts},
+        error=str(facts["error"]) if "error" in facts else None,
+        is_from_kafka=True,
+    )
 
 
 def declare_intake(app: faust.App, intake: Intake) -> None:

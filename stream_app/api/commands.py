@@ -16,16 +16,19 @@ from stream_app.api.problems import Problem, invalid
 from stream_app.api.request_log import trace_of
 from stream_app.api.standing import Standing, mix_href, no_such_mix, standing_of
 from stream_app.api.views import Asked
+from stream_app.clock import now_ms
 from stream_app.domain.plan import content_digest
 from stream_app.domain.revise import content_of, revised
 from stream_app.domain.submission import as_submission
 from stream_app.domain.validate import Command, validate_request
 from stream_app.kafka.follow import read_record
 from stream_app.kafka.submit import send_request
+from stream_app.telemetry import tracing
+from stream_app.telemetry.tracing import Span
 from topics.codec import encode
 from topics.envelope import Headers, Opened, open_envelope
 from topics.events import FieldError, MixAccepted, MixCancelled
-from topics.ids import RecordRef, traceparent
+from topics.ids import RecordRef, parent_span_in, span_id_of, traceparent
 from topics.requests import MixCancel, MixRequest, MixRevise
 
 router = APIRouter(prefix="/api/v1/mixes", tags=["mixes"])
@@ -179,13 +182,20 @@ async def _content_at(parts: Parts, ref: RecordRef) -> str | None:
 
 
 async def _send(parts: Parts, request: Request, mix_id: str, value: bytes) -> str:
+    identity, began_ms = str(uuid4()), now_ms()
     headers: Headers = [
         ("content-type", b"application/json"),
-        ("traceparent", traceparent(trace_of(request), str(uuid4())).encode()),
+        ("traceparent", traceparent(trace_of(request), identity).encode()),
         ("actor", actor_of(request).encode()),
     ]
     async with kafka_in_time():
-        return str(await send_request(parts.writer, mix_id, value, headers))
+        sent = str(await send_request(parts.writer, mix_id, value, headers))
+    parent_id = parent_span_in(request.headers.get("traceparent", ""))
+    facts = {"mix_id": mix_id, "request": sent}
+    tracing.record(
+        Span("submit", trace_of(request), span_id_of(identity), parent_id, began_ms, now_ms(), facts)
+    )
+    return sent
 
 
 def _answer(response: Response, mix_id: str, record: str | None, revision: int | None = None) -> Asked:

@@ -17,10 +17,11 @@ from stream_app.domain.plan import timeline
 from stream_app.file_uri import path_of
 from stream_app.settings import Settings
 from stream_app.sources.sources import Sources
-from stream_app.telemetry import metrics
+from stream_app.telemetry import metrics, tracing
 from stream_app.telemetry.log import get_logger
+from stream_app.telemetry.tracing import Span
 from topics.events import ClipCompleted, ClipOutcome, MixAccepted, MixFailed, MixRendered
-from topics.ids import RecordRef, derived_id
+from topics.ids import RecordRef, derived_id, span_id_of
 
 OWN_FAULT_WAIT_S = 2.0
 
@@ -64,6 +65,14 @@ class Joiner:
         accepted = mix.accepted
         if accepted is None:
             raise ValueError("only an accepted mix can be joined")
+        started_ms = self._clock()
+        end = await self._until_joined(mix, accepted, cause)
+        tracing.record(_span(end, accepted, started_ms))
+        return end
+
+    async def _until_joined(
+        self, mix: Mix, accepted: MixAccepted, cause: RecordRef
+    ) -> MixRendered | MixFailed:
         with self._saying_when_paused(accepted) as paused:
             while True:
                 try:
@@ -134,6 +143,25 @@ class Joiner:
             "caused_by": str(cause),
             "at_ms": self._clock(),
         }
+
+
+def _span(end: MixRendered | MixFailed, accepted: MixAccepted, started_ms: int) -> Span:
+    facts: dict[str, str | int] = {"mix_id": end.mix_id, "revision": accepted.revision, "result": end.type}
+    if isinstance(end, MixRendered):
+        facts |= {"frames": end.frames, "bytes": end.bytes, "duration_ms": end.duration_ms}
+        facts |= {"clips": end.clip_stats.total_clips, "placeholders": end.clip_stats.placeholder_tasks}
+    else:
+        facts["reason"] = end.reason.value
+    return Span(
+        "join",
+        end.trace_id,
+        span_id_of(end.event_id),
+        span_id_of(accepted.event_id),
+        started_ms,
+        end.at_ms,
+        facts,
+        error=end.message if isinstance(end, MixFailed) else None,
+    )
 
 
 def assemble_order(mix: Mix, accepted: MixAccepted, settings: Settings, song: Path | None) -> AssembleOrder:

@@ -140,7 +140,7 @@ class Assembler:
         elif isinstance(event, ClipCompleted | ClipPlaceholder) and (line := mix.line_of(event.clip_task_id)):
             self._job_dirs.link(event.mix_id, *_shown((line, event)))
         if mix.end is not None and mix.end is not end:
-            _tell(mix.end)
+            _tell(mix, mix.end)
 
     def _go_on(self, mix_id: str, work: _InWork) -> None:
         if work.mix.end is not None:
@@ -189,23 +189,34 @@ def _shown(effective: tuple[PlannedLine, ClipOutcome]) -> tuple[int, Path]:
     return line.clip_index, path_of(outcome.uri)
 
 
-def _tell(end: MixEnd) -> None:
+def _tell(mix: Mix, end: MixEnd) -> None:
+    """The one line of a mix."""
     metrics.MIXES_ENDED.labels(end.type).inc()
+    plan = mix.accepted
+    about: dict[str, Any] = {
+        "mix_id": end.mix_id,
+        "trace_id": end.trace_id,
+        "revision": end.revision,
+        "lines": plan.total_clips if plan else None,
+        "elapsed_ms": end.at_ms - plan.submitted_at_ms if plan else None,
+    }
     if isinstance(end, MixRendered):
         log.info(
             "render_worker.clip_stats",
-            mix_id=end.mix_id,
-            trace_id=end.trace_id,
-            revision=end.revision,
+            **about,
             uri=end.uri,
+            sha256=end.sha256,
+            bytes=end.bytes,
             frames=end.frames,
+            duration_ms=end.duration_ms,
             **end.clip_stats.model_dump(mode="json"),
         )
     else:
         log.warning(
             "render_worker.mix_ended",
-            mix_id=end.mix_id,
-            trace_id=end.trace_id,
-            revision=end.revision,
+            **about,
             result=end.type,
+            reason=end.reason,
+            error=end.message,
+            **mix.stats().model_dump(mode="json"),
         )

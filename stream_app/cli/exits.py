@@ -12,6 +12,7 @@ from rich.console import Console
 
 from stream_app.domain.errors import ClipfoldError, UsageError
 from stream_app.kafka.broker import BrokerError
+from stream_app.settings import variable_of
 
 
 class Exit(IntEnum):
@@ -53,8 +54,14 @@ def _settings_in_words(error: ValidationError) -> str:
     """Name each setting as the user writes it; what was written may be a secret and is not shown."""
     problems = error.errors(include_url=False, include_input=False)
     return "settings cannot be used: " + "; ".join(
-        f"RENDER_{'.'.join(map(str, problem['loc'])).upper()}: {problem['msg']}" for problem in problems
+        f"{_setting(problem['loc'])}: {problem['msg']}" for problem in problems
     )
+
+
+def _setting(loc: tuple[int | str, ...]) -> str:
+    # A setting that has a standard name is told by it already.
+    name = ".".join(map(str, loc))
+    return name if name.startswith("OTEL_") else variable_of(name)
 
 
 def _fail(message: str, code: Exit) -> None:

@@ -9,7 +9,9 @@ from stream_app.cutting.facts import Attempt, placeholder_inserted
 from stream_app.cutting.lyrics.task import overlay_of, warn_of_undrawn
 from stream_app.cutting.orders import ABSENT, CutOrder, CutResult, PlaceholderOrder
 from stream_app.cutting.outage import Outage
+from stream_app.cutting.phases import Phases
 from stream_app.cutting.pool import CutterPool
+from stream_app.cutting.spans import attempt_spans, placeholder_span, task_span
 from stream_app.domain.attempts import is_overdue, next_task
 from stream_app.domain.config import ConfigInForce
 from stream_app.domain.errors import OwnFaultError, SourceError
@@ -18,7 +20,7 @@ from stream_app.settings import Settings
 from stream_app.sources.local import resolve_local
 from stream_app.sources.source_file import Need, SourceFile
 from stream_app.sources.sources import Sources
-from stream_app.telemetry import metrics
+from stream_app.telemetry import metrics, tracing
 from stream_app.telemetry.log import get_logger
 from topics.events import MixEvent
 from topics.ids import RecordRef, derived_id
@@ -70,6 +72,10 @@ class AttemptRunner:
         Raises:
             OwnFaultError: a fault of our own side; the task is to be tried again later, unchanged.
         """
+        await self._work_on(task, ref, slot)
+        tracing.record(task_span(task, self._clock()))
+
+    async def _work_on(self, task: ClipTask, ref: RecordRef, slot: int) -> None:
         config = self._config()
         if task.candidate is None:
             await self._insert_placeholder(task, ref, FallbackReason.NO_CANDIDATES, task.attempts, config)
@@ -78,43 +84,54 @@ class AttemptRunner:
             await self._insert_placeholder(task, ref, FallbackReason.DEADLINE_EXCEEDED, task.attempts, config)
             return
         attempt = Attempt(task, task.candidate, ref, slot, config, self._worker, self._clock())
+        phases = Phases(self._clock)
         log.info("twelvelabs.video_clip", **_about(attempt))
         try:
             with metrics.CLIP_INFLIGHT.labels(self._worker).track_inprogress():
-                clip = await self._cut_in_time(task, task.candidate, config)
+                clip = await self._cut_in_time(attempt, phases)
         except OwnFaultError:
             await self._sources.make_room()
             raise
         except SourceError as error:
-            await self._report_failure(attempt, error)
+            await self._report_failure(attempt, phases, error)
         else:
-            await self._report_success(attempt, clip)
+            await self._report_success(attempt, phases, clip)
 
-    async def _cut_in_time(self, task: ClipTask, candidate: Candidate, config: ConfigInForce) -> CutResult:
-        deadline_ms = task.deadline_at_ms
+    async def _cut_in_time(self, attempt: Attempt, phases: Phases) -> CutResult:
+        deadline_ms = attempt.task.deadline_at_ms
         left_s = None if deadline_ms is None else (deadline_ms - self._clock()) / 1000
         try:
             async with asyncio.timeout(left_s) as limit:
-                return await self._cut(task, candidate, config)
+                return await self._cut(attempt, phases)
         except TimeoutError as error:
             if not limit.expired():
                 raise
             message = "the mix's time was up before this attempt had ended"
             raise SourceError(FallbackReason.DEADLINE_EXCEEDED, message, stage="cut") from error
 
-    async def _cut(self, task: ClipTask, candidate: Candidate, config: ConfigInForce) -> CutResult:
+    async def _cut(self, attempt: Attempt, phases: Phases) -> CutResult:
+        task, candidate = attempt.task, attempt.candidate
         need = Need(candidate.start_ms, task.frames, task.extend_frames, task.profile.rate)
         try:
+            phases.begin("fetch")
             async with self._sources.obtain(candidate.uri, need) as source:
-                return await self._pool.run(_order(task, candidate, source, config))
+                return await self._make(attempt, source, phases)
         except SourceError as error:
             if error.stage != ABSENT:
                 raise
         # The index had promised that fewer bytes would do.
+        phases.begin("fetch")
         async with self._sources.obtain_whole(candidate.uri) as source:
-            return await self._pool.run(_order(task, candidate, source, config))
+            return await self._make(attempt, source, phases)
 
-    async def _report_success(self, attempt: Attempt, clip: CutResult) -> None:
+    async def _make(self, attempt: Attempt, source: SourceFile, phases: Phases) -> CutResult:
+        phases.begin("cut")
+        clip = await self._pool.run(_order(attempt.task, attempt.candidate, source, attempt.config))
+        if not clip.recalled:
+            phases.begin("store", ago_ms=clip.store_ms)
+        return clip
+
+    async def _report_success(self, attempt: Attempt, phases: Phases, clip: CutResult) -> None:
         event = attempt.completed(clip, self._clock())
         await self._send(event)
         duration_ms = event.finished_at_ms - event.started_at_ms
@@ -124,17 +141,20 @@ class AttemptRunner:
             "render_worker.clip_task_completed",
             **_about(attempt),
             duration_ms=duration_ms,
+            **phases.durations_ms(event.finished_at_ms),
             frames=event.frames,
             bytes=event.bytes,
             sha256=event.sha256,
             first_source_ms=event.first_source_ms,
             last_source_ms=event.last_source_ms,
             method=event.method,
+            isolation=event.isolation,
             recalled=clip.recalled,
         )
         warn_of_undrawn(attempt.task, clip)
+        tracing.record(*attempt_spans(attempt, event, phases.until(event.finished_at_ms), self._clock()))
 
-    async def _report_failure(self, attempt: Attempt, error: SourceError) -> None:
+    async def _report_failure(self, attempt: Attempt, phases: Phases, error: SourceError) -> None:
         event = attempt.failed(error, self._clock())
         await self._send(event)
         metrics.CLIP_FAILURES.labels(error.reason).inc()
@@ -145,7 +165,10 @@ class AttemptRunner:
             error=str(error),
             reason=error.reason,
             retryable=error.retryable,
+            duration_ms=event.finished_at_ms - event.started_at_ms,
+            **phases.durations_ms(event.finished_at_ms),
         )
+        tracing.record(*attempt_spans(attempt, event, phases.until(event.finished_at_ms), self._clock()))
         await self._follow_up(attempt, error)
 
     async def _follow_up(self, attempt: Attempt, error: SourceError) -> None:
@@ -175,6 +198,7 @@ class AttemptRunner:
             clip_timeout_ms=config.config.clip_timeout_ms,
             overlay=overlay_of(task),
         )
+        started_ms = self._clock()
         try:
             clip = await self._pool.run(order)
         except SourceError as error:
@@ -200,9 +224,18 @@ class AttemptRunner:
             clip_index=task.clip_index,
             fallback_reason=event.fallback_reason,
             attempts=len(attempts),
+            videos=[each.video_id for each in attempts],
+            error=attempts[-1].error if attempts else None,
+            worker=self._worker,
+            frames=event.frames,
+            sha256=event.sha256,
+            method=clip.method,
+            recalled=clip.recalled,
+            duration_ms=event.at_ms - started_ms,
             config_version=config.version,
         )
         warn_of_undrawn(task, clip)
+        tracing.record(placeholder_span(task, event, started_ms, self._clock()))
 
     async def _send(self, event: MixEvent) -> None:
         with self._outage.noticed():
@@ -242,5 +275,6 @@ def _about(attempt: Attempt) -> dict[str, object]:
         "video_id": attempt.candidate.video_id,
         "candidate_index": task.candidate_index,
         "attempt": task.attempt,
+        "worker": attempt.worker,
         "config_version": attempt.config.version,
     }

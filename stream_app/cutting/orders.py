@@ -110,6 +110,7 @@ class CutResult:
         method: how it was cut.
         isolation: what stands between the decoder and the rest of the system.
         duration_ms: how long the work took.
+        store_ms: how much of it was the storing of what had been cut and verified.
         recalled: whether the recipe had been made before, so that nothing was cut.
         undrawn: characters of the overlay that are not in the picture, because no font here has them.
     """
@@ -126,6 +127,7 @@ class CutResult:
     duration_ms: int
     recalled: bool
     undrawn: str = ""
+    store_ms: int = 0
 
 
 @dataclass(frozen=True)

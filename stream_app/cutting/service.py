@@ -119,7 +119,13 @@ class Cutter:
         for held in unwanted:
             self._drop(held)
         if unwanted:
-            log.info("render_worker.tasks_dropped", mix_id=mix_id, tasks=len(unwanted))
+            log.info(
+                "render_worker.tasks_dropped",
+                mix_id=mix_id,
+                trace_id=unwanted[0].read().trace_id,
+                tasks=len(unwanted),
+                running=sum(held.run is not None for held in unwanted),
+            )
 
     async def revoke(self, partitions: frozenset[TopicPartition]) -> None:
         """Forget what waits; let what runs end within the drain limit, then stop it."""
@@ -217,6 +223,8 @@ class Cutter:
         self._wake.set()
         error = asyncio.CancelledError() if run.cancelled() else run.exception()
         if held.is_dropped:
+            if run.cancelled():
+                _tell_dropped(held.read(), slot)
             self._pause.ended(held.order, well=False)
             held.finish()
         elif error is None:
@@ -270,3 +278,18 @@ class Cutter:
         with suppress(asyncio.CancelledError):
             await self._writer.put_aside(delivery.record, why, GROUP)
             delivery.finish()
+
+
+def _tell_dropped(task: ClipTask, slot: int) -> None:
+    """The last line of an attempt that ended in nothing, because its mix wants the clip no more."""
+    log.info(
+        "render_worker.clip_task_dropped",
+        mix_id=task.mix_id,
+        trace_id=task.trace_id,
+        clip_task_id=task.clip_task_id,
+        clip_index=task.clip_index,
+        parallel_slot=slot,
+        video_id=task.candidate.video_id if task.candidate else None,
+        candidate_index=task.candidate_index,
+        attempt=task.attempt,
+    )

@@ -51,7 +51,7 @@ def _clip(order: ClipOrder, store: ClipStore, isolation: Isolation) -> CutResult
     started = time.monotonic_ns()
     recipe = recipe_digest(order)
     recalled = _recall(recipe, store)
-    clip, cut = recalled or _make(order, recipe, store)
+    clip, cut, store_ms = (*recalled, 0) if recalled else _make(order, recipe, store)
     return CutResult(
         sha256=clip.sha256,
         path=clip.path,
@@ -62,9 +62,10 @@ def _clip(order: ClipOrder, store: ClipStore, isolation: Isolation) -> CutResult
         last_source_ms=cut.last_source_ms,
         method=cut.method,
         isolation=isolation,
-        duration_ms=(time.monotonic_ns() - started) // 1_000_000,
+        duration_ms=_ms_since(started),
         recalled=recalled is not None,
         undrawn=cut.undrawn,
+        store_ms=store_ms,
     )
 
 
@@ -80,16 +81,22 @@ def _recall(recipe: str, store: ClipStore) -> tuple[StoredClip, Cut] | None:
         return None
 
 
-def _make(order: ClipOrder, recipe: str, store: ClipStore) -> tuple[StoredClip, Cut]:
+def _make(order: ClipOrder, recipe: str, store: ClipStore) -> tuple[StoredClip, Cut, int]:
+    """The clip, what it shows, and how many ms it took to store it."""
     out = store.temporary()
     try:
         cut = cut_clip(order, out) if isinstance(order, CutOrder) else _stand_in(order, out)
         verify_clip(out, order.profile, cut.frames, payload=cut.payload)
+        storing_since = time.monotonic_ns()
         clip = store.put(out)
     finally:
         out.unlink(missing_ok=True)
     store.remember(recipe, clip, asdict(cut))
-    return clip, cut
+    return clip, cut, _ms_since(storing_since)
+
+
+def _ms_since(moment_ns: int) -> int:
+    return (time.monotonic_ns() - moment_ns) // 1_000_000
 
 
 def _stand_in(order: PlaceholderOrder, out: Path) -> Cut:

@@ -10,6 +10,9 @@ from stream_app.domain.errors import UsageError
 from stream_app.settings import Settings
 from topics.registry import MAX_MESSAGE_BYTES
 
+CLIENT_ID = "clipfold"
+"""What Kafka calls every client of ours; the cutter of a worker adds the worker's name."""
+
 
 def bootstrap_servers(settings: Settings) -> str:
     """The Kafka to talk to.
@@ -28,7 +31,7 @@ def connection(settings: Settings) -> dict[str, Any]:
         "bootstrap_servers": bootstrap_servers(settings),
         "security_protocol": settings.kafka_security_protocol,
         "request_timeout_ms": settings.kafka_request_timeout_ms,
-        "client_id": "clipfold",
+        "client_id": CLIENT_ID,
     }
     if settings.kafka_security_protocol.endswith("SSL"):
         options["ssl_context"] = ssl_context(settings)
@@ -61,11 +64,10 @@ def make_consumer(settings: Settings, *topics: str, **options: Any) -> AIOKafkaC
     """A consumer that starts at the beginning and never commits by itself."""
     return AIOKafkaConsumer(
         *topics,
-        **connection(settings),
+        **(connection(settings) | options),
         enable_auto_commit=False,
         auto_offset_reset="earliest",
         max_partition_fetch_bytes=MAX_MESSAGE_BYTES,
-        **options,
     )
 
 

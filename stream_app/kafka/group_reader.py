@@ -21,7 +21,7 @@ from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.abc import ConsumerRebalanceListener
 from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
 
-from stream_app.kafka.clients import make_consumer
+from stream_app.kafka.clients import CLIENT_ID, make_consumer
 from stream_app.kafka.record import Record
 from stream_app.kafka.tracker import OffsetTracker
 from stream_app.settings import Settings
@@ -67,16 +67,33 @@ class Work(Protocol):
 
 
 class GroupReader(ConsumerRebalanceListener):  # type: ignore[misc]
-    """One member of the consumer group `group_id` on one topic."""
+    """One member of the consumer group `group_id` on one topic.
+
+    Args:
+        settings: where Kafka is.
+        topic: what is read.
+        group_id: the group.
+        work: what is done with the records.
+        window: unfinished records of one partition before it is paused; None: any number.
+        worker: whose member it is; Kafka's tools, and `clipfold top`, show it in the client's id.
+    """
 
     def __init__(
-        self, settings: Settings, topic: Topic, group_id: str, work: Work, *, window: int | None
+        self,
+        settings: Settings,
+        topic: Topic,
+        group_id: str,
+        work: Work,
+        *,
+        window: int | None,
+        worker: str | None = None,
     ) -> None:
         self._settings = settings
         self._topic = topic.name
         self._group_id = group_id
         self._work = work
         self._window = window
+        self._client_id = f"{CLIENT_ID}-{worker}" if worker else CLIENT_ID
         self._trackers: dict[TopicPartition, OffsetTracker] = {}
         self._consumer: AIOKafkaConsumer | None = None
 
@@ -99,6 +116,7 @@ class GroupReader(ConsumerRebalanceListener):  # type: ignore[misc]
         timeout_ms = self._settings.kafka_session_timeout_ms
         consumer = self._consumer = make_consumer(
             self._settings,
+            client_id=self._client_id,
             group_id=self._group_id,
             group_instance_id=self._settings.worker_id,
             session_timeout_ms=timeout_ms,

@@ -3,7 +3,7 @@
 import time
 from typing import Any
 
-from tests.integration.render.conftest import Stack
+from tests.integration.render.conftest import SLOTS, Stack
 from tests.integration.render.roles import wait_until
 
 
@@ -15,6 +15,28 @@ def fresh(request: dict[str, Any], mix_id: str, width: int, **changes: Any) -> d
 
 def total(metrics: dict[str, float], name: str) -> float:
     return sum(value for key, value in metrics.items() if key.startswith(name))
+
+
+def assert_each_attempt_has_its_last_line(stack: Stack, story: list[dict[str, Any]]) -> None:
+    lines = [line for line in stack.worker.lines() if line.get("mix_id") == "unwanted"]
+    assert {line["trace_id"] for line in lines if line["event"] != "intake.decided"} <= {
+        event["trace_id"] for event in story
+    }
+
+    def clips(event: str) -> list[str]:
+        return [line["clip_task_id"] for line in lines if line["event"] == event]
+
+    begun = clips("twelvelabs.video_clip")
+    completed, dropped = clips("render_worker.clip_task_completed"), clips("render_worker.clip_task_dropped")
+    assert len(begun) < 60
+    assert len(set(begun)) == len(begun)
+    assert sorted(begun) == sorted(completed + dropped)
+    (ended,) = (line for line in lines if line["event"] == "render_worker.mix_ended")
+    assert (ended["result"], ended["reason"], ended["lines"]) == ("mix-cancelled", "requested", 60)
+    assert 2 <= ended["completed_tasks"] <= sum(event["type"] == "clip-completed" for event in story)
+    (tasks,) = (line for line in lines if line["event"] == "render_worker.tasks_dropped")
+    assert tasks["running"] == len(dropped) <= SLOTS
+    assert tasks["running"] < tasks["tasks"] <= 60 - len(completed)
 
 
 def test_a_cancelled_mix_stops_within_two_seconds(stack: Stack, slow_case: dict[str, Any]) -> None:
@@ -33,8 +55,7 @@ def test_a_cancelled_mix_stops_within_two_seconds(stack: Stack, slow_case: dict[
     assert rested_at_ms - cancelled["at_ms"] < 2000
     assert sum(event["type"] == "clip-completed" for event in story) < 60
     assert not any(event["type"] == "clip-placeholder" for event in story)
-    begun = [line for line in stack.worker.lines() if line["event"] == "twelvelabs.video_clip"]
-    assert sum(line["mix_id"] == "unwanted" for line in begun) < 60
+    assert_each_attempt_has_its_last_line(stack, story)
 
     wait_until(lambda: not [*(stack.artifacts / "clips" / ".tmp").iterdir()], "its files are gone")
     assert not (stack.artifacts / "render_tmp" / "job_unwanted").exists()

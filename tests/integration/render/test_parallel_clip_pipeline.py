@@ -96,8 +96,13 @@ def assert_logged(stack: Stack, rendered: dict[str, Any]) -> None:
             assert 0 <= line["parallel_slot"] < SLOTS
         if line["event"] == "render_worker.clip_task_completed":
             assert line["frames"] == 90
-            assert line["duration_ms"] >= 0
+            assert line["duration_ms"] >= line["fetch_ms"] + line["cut_ms"] >= 0
+            assert {"worker", "parallel_slot", "video_id", "bytes", "method", "isolation"} <= line.keys()
+    (decided,) = (line for line in lines if line["event"] == "intake.decided")
+    assert (decided["result"], decided["lines"], decided["tasks"]) == ("accepted", 60, 60)
     (stats,) = (line for line in lines if line["event"] == "render_worker.clip_stats")
+    assert (stats["lines"], stats["sha256"], stats["bytes"]) == (60, rendered["sha256"], rendered["bytes"])
+    assert stats["elapsed_ms"] > 0
     assert {name: stats[name] for name in rendered["clip_stats"]} == rendered["clip_stats"]
     assert "render_worker.config_hot_reload" in {line["event"] for line in stack.worker.lines()}
 
@@ -143,6 +148,15 @@ def test_the_same_request_again_is_the_same_mix(stack: Stack, slow_case: dict[st
     (rejected,) = again[len(once) :]
     assert rejected["type"] == "mix-rejected"
     assert [error["code"] for error in rejected["errors"]] == [other]
+    decided = [
+        line
+        for line in stack.worker.lines()
+        if line["event"] == "intake.decided" and line["mix_id"] == "asked-twice"
+    ]
+    assert [line["result"] for line in decided] == ["accepted", "unchanged", "rejected"]
+    assert decided[-1]["error"] == "/mix_id: mix_exists"
+    assert decided[-1]["trace_id"] == rejected["trace_id"]
+    assert all(line["trace_id"] for line in decided)
 
 
 def test_lines_without_usable_candidates_show_placeholders(stack: Stack, slow_case: dict[str, Any]) -> None:
@@ -200,6 +214,15 @@ def test_lines_without_usable_candidates_show_placeholders(stack: Stack, slow_ca
         if line["event"] == "render_worker.placeholder_inserted" and line["mix_id"] == "placeholders"
     )
     assert logged == reasons
+    told = {
+        line["fallback_reason"]: line
+        for line in stack.worker.lines()
+        if line["event"] == "render_worker.placeholder_inserted" and line["mix_id"] == "placeholders"
+    }
+    assert all(line["worker"] and line["sha256"] and line["frames"] > 0 for line in told.values())
+    assert (told["no_candidates"]["videos"], told["no_candidates"]["error"]) == ([], None)
+    assert told["source_missing"]["videos"] == ["gone"]
+    assert "gone.mp4" in told["source_missing"]["error"]
 
 
 def test_a_mix_whose_song_is_missing_is_never_silent(stack: Stack, slow_case: dict[str, Any]) -> None:
@@ -208,6 +231,16 @@ def test_a_mix_whose_song_is_missing_is_never_silent(stack: Stack, slow_case: di
     stack.wait_for_end("no-song")
     end = stack.events("no-song")[-1]
     assert (end["type"], end["reason"]) == ("mix-failed", "song_unavailable")
+    stack.worker.wait_for(
+        "render_worker.mix_ended",
+        mix_id="no-song",
+        trace_id=end["trace_id"],
+        result="mix-failed",
+        reason="song_unavailable",
+        error=end["message"],
+        lines=1,
+        total_clips=1,
+    )
 
 
 def test_a_worker_killed_in_the_middle_loses_nothing(stack: Stack, slow_case: dict[str, Any]) -> None:

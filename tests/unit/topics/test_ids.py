@@ -12,6 +12,8 @@ from topics.ids import (
     derived_id,
     is_mix_id,
     minted_mix_id,
+    parent_span_in,
+    span_id_of,
     trace_id_of,
     traceparent,
 )
@@ -144,10 +146,13 @@ def test_what_is_no_trace_context_is_minted_from_the_record(header: str | None) 
     assert minted == trace_id_of(None, REF) != TRACE_ID
     assert re.fullmatch(r"[0-9a-f]{32}", minted)
     assert minted != trace_id_of(None, RecordRef("mix-requests", 3, 42))
+    assert parent_span_in(header or "") is None
 
 
 @given(refs)
 def test_a_trace_context_goes_out_and_comes_in(ref: RecordRef) -> None:
-    header = traceparent(TRACE_ID, derived_id("mix-accepted", ref))
+    event_id = derived_id("mix-accepted", ref)
+    header = traceparent(TRACE_ID, event_id)
+    assert parent_span_in(header) == span_id_of(event_id)
     assert re.fullmatch(r"00-[0-9a-f]{32}-[0-9a-f]{16}-01", header)
     assert trace_id_of(header, REF) == TRACE_ID

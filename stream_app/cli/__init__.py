@@ -4,7 +4,7 @@ import logging
 
 import typer
 
-from stream_app.cli import doctor, kafka, render, requests, revise, roles, sql
+from stream_app.cli import doctor, kafka, render, requests, revise, roles, sql, top
 
 app = typer.Typer(
     name="clipfold",
@@ -18,6 +18,7 @@ for command in (
     roles.serve,
     requests.submit,
     requests.watch,
+    top.top,
     requests.cancel,
     revise.revise,
     requests.mixes,

@@ -23,7 +23,8 @@ WIDE = 4096
 """Columns of an output that is no terminal: nothing is cut off or wrapped for whoever reads it."""
 
 
-def _console() -> Console:
+def console() -> Console:
+    """Where results are printed."""
     return Console(highlight=False, width=None if sys.stdout.isatty() else WIDE)
 
 
@@ -37,7 +38,7 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
     table = Table(*columns, header_style="bold")
     for row in rows:
         table.add_row(*("" if cell is None else str(cell) for cell in row))
-    _console().print(table)
+    console().print(table)
 
 
 def print_facts(facts: Mapping[str, Any]) -> None:

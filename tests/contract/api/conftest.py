@@ -12,10 +12,18 @@ import pytest
 from stream_app.kafka import broker
 from tests.contract.api.client import MIXES, Guarded, Stack, small, wait_until_listed
 from tests.integration.render.roles import ROOT, Role, wait_until
+from tests.otlp_receiver import Receiver, receiving_traces
 
 
 @pytest.fixture(scope="session")
-def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+def traces() -> Iterator[Receiver]:
+    """What the roles of `stack` send their traces to."""
+    with receiving_traces() as receiver:
+        yield receiver
+
+
+@pytest.fixture(scope="session")
+def stack(tmp_path_factory: pytest.TempPathFactory, traces: Receiver) -> Iterator[Stack]:
     """A Kafka of their own: a worker of other tests would put the videos where this `serve` has none."""
     folder = tmp_path_factory.mktemp("api")
     home = folder / "home"
@@ -26,6 +34,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
         "RENDER_METRICS_PORT": "0",
         "RENDER_API_PORT": "0",
         "RENDER_API_MAX_STREAMS": "8",
+        "OTEL_EXPORTER_OTLP_ENDPOINT": traces.endpoint,
     }
     serve = Role("serve", environment, folder / "serve.log").start()
     worker = Role("worker", environment, folder / "worker.log")

@@ -3,9 +3,11 @@
 from typing import Any
 
 import httpx
+from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from tests.contract.api.client import MIXES, Stack, bare
 from tests.integration.render.roles import wait_until
+from tests.otlp_receiver import Receiver
 
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
 
@@ -44,6 +46,21 @@ def test_a_mix_carries_the_trace_of_its_request(stack: Stack, client: httpx.Clie
     trace = "5bf92f3577b34da6a3ce929d0e0e4736"
     client.post(MIXES, json=bare("traced"), headers={"traceparent": f"00-{trace}-00f067aa0ba902b7-01"})
     stack.worker.wait_for("intake.decided", mix_id="traced", trace_id=trace)
+
+
+def test_the_trace_of_a_mix_hangs_below_its_client(client: httpx.Client, traces: Receiver) -> None:
+    trace, span = "6bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
+    client.post(MIXES, json=bare("hanging"), headers={"traceparent": f"00-{trace}-{span}-01"})
+
+    def told() -> dict[str, Span]:
+        return {each.name: each for each in traces.spans if each.trace_id.hex() == trace}
+
+    wait_until(lambda: {"submit", "request", "join"} <= told().keys(), "the spans have come", 60)
+    spans = told()
+    assert spans["submit"].parent_span_id.hex() == span
+    assert spans["request"].parent_span_id == spans["submit"].span_id
+    assert spans["join"].parent_span_id == spans["request"].span_id
+    assert traces.services == {"clipfold-serve", "clipfold-worker"}
 
 
 def test_it_lives_and_keeps_up(client: httpx.Client) -> None:

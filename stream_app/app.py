@@ -6,6 +6,7 @@ import signal
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
 from functools import partial
 
 import faust
@@ -17,6 +18,7 @@ from projections.store import Store
 from stream_app.agents.intake import GROUP as INTAKE_GROUP
 from stream_app.agents.intake import Intake, declare_intake
 from stream_app.agents.mix_index import MixIndex
+from stream_app.api.config import make_config_router
 from stream_app.api.health import make_api
 from stream_app.api.server import bind, serve_api
 from stream_app.assembly.job_dir import JobDirs
@@ -25,11 +27,19 @@ from stream_app.assembly.service import GROUP as ASSEMBLER_GROUP
 from stream_app.assembly.service import Assembler
 from stream_app.clip.store import ClipStore
 from stream_app.clock import now_ms
+from stream_app.config.history import read_history
+from stream_app.config.in_force import ConfigAtWork, announce
+from stream_app.config.keeper import GROUP as KEEPER_GROUP
+from stream_app.config.keeper import ConfigKeeper
+from stream_app.config.placeholder import PlaceholderCheck
+from stream_app.config.service import ConfigService
+from stream_app.config.writer import ConfigWriter
 from stream_app.cutting.attempt import AttemptRunner
 from stream_app.cutting.pool import CutterPool
 from stream_app.cutting.sandbox import find_sandbox
 from stream_app.cutting.service import GROUP as CUTTER_GROUP
 from stream_app.cutting.service import WINDOW, Cutter
+from stream_app.domain.config import Step
 from stream_app.domain.errors import OwnFaultError, UsageError
 from stream_app.kafka.clients import make_consumer
 from stream_app.kafka.faust_app import make_faust_app, owned_partitions, run_faust
@@ -44,7 +54,7 @@ from stream_app.settings import Settings
 from stream_app.sources.sources import Sources
 from stream_app.telemetry import metrics
 from stream_app.telemetry.log import get_logger
-from topics.registry import CLIP_TASKS, MIX_EVENTS
+from topics.registry import CLIP_TASKS, MIX_EVENTS, RENDER_CONFIG
 
 METRICS_HOST = "127.0.0.1"
 SWEEP_EVERY_S = 60.0
@@ -64,15 +74,17 @@ async def run_worker(settings: Settings, stop: asyncio.Event) -> None:
     worker = settings.worker_id or f"{socket.gethostname()}-{os.getpid()}"
     await create_topics(settings)
     port = serve_metrics(settings)
-    config = RenderConfigReader(settings)
+    reader = RenderConfigReader(settings)
     async with (
         _writer(settings, "worker") as writer,
-        _pool(settings) as pool,
+        _pool(settings, settings.clip_concurrency) as pool,
         Sources(settings, pool) as sources,
         asyncio.TaskGroup() as parts,
     ):
         parts.create_task(_sweep_store(settings, stop), name="sweep")
-        parts.create_task(config.run(stop), name="render-config")
+        config = ConfigAtWork(reader, PlaceholderCheck(settings.media_roots, pool))
+        parts.create_task(reader.run(stop), name="render-config")
+        parts.create_task(config.run(stop), name="config-at-work")
         mix_watch = MixWatch(settings, ASSEMBLER_GROUP)
         parts.create_task(mix_watch.run(stop), name="mix-watch")
         if not await _all_set(config.ready, mix_watch.ready, unless=stop):
@@ -127,13 +139,20 @@ async def run_serve(settings: Settings, stop: asyncio.Event) -> None:
     await create_topics(settings)
     listener = bind(settings)
     store = Store(settings.projection_path)
+    reader = RenderConfigReader(settings)
     try:
         projection = ProjectionService(
             lambda: make_consumer(settings), store, Publisher(store, settings.snapshot_path)
         )
         metrics.PROJECTION_LAG.set_function(lambda: projection.lag or 0)
-        api = make_api(lambda: projection.lag)
-        async with asyncio.TaskGroup() as parts:
+        async with changing_config(settings, "serve", reader) as config, asyncio.TaskGroup() as parts:
+            history = partial(read_history, settings.snapshot_path, reader)
+            api = make_api(lambda: projection.lag, make_config_router(config.service, history))
+            reader.on_change = _announce_news
+            keeper_reader = GroupReader(settings, RENDER_CONFIG, KEEPER_GROUP, config.keeper, window=None)
+            parts.create_task(reader.run(stop), name="render-config")
+            parts.create_task(config.keeper.run(stop), name="config-keeper")
+            parts.create_task(keeper_reader.run(stop), name=KEEPER_GROUP)
             parts.create_task(projection.run(stop), name="projection")
             parts.create_task(serve_api(api, listener, stop), name="api")
             log.info(
@@ -143,6 +162,32 @@ async def run_serve(settings: Settings, stop: asyncio.Event) -> None:
         store.close()
         listener.close()
     log.info("serve.stopped")
+
+
+@dataclass(frozen=True, slots=True)
+class ConfigParts:
+    """What changes the render config, and what keeps its topic in order."""
+
+    service: ConfigService
+    keeper: ConfigKeeper
+
+
+@asynccontextmanager
+async def changing_config(
+    settings: Settings, role: str, reader: RenderConfigReader
+) -> AsyncIterator[ConfigParts]:
+    """The parts of one process, on what `reader` reads; the caller runs them."""
+    async with _writer(settings, role) as writer, _pool(settings, 1) as pool:
+        check = PlaceholderCheck(settings.media_roots, pool)
+        config_writer = ConfigWriter(writer, reader)
+        yield ConfigParts(
+            ConfigService(reader, config_writer, check), ConfigKeeper(reader, config_writer, writer, check)
+        )
+
+
+def _announce_news(step: Step) -> None:
+    if step.before != step.after:
+        announce(step.after)
 
 
 def serve_metrics(settings: Settings) -> int:
@@ -225,9 +270,9 @@ async def _writer(settings: Settings, role: str) -> AsyncIterator[Writer]:
 
 
 @asynccontextmanager
-async def _pool(settings: Settings) -> AsyncIterator[CutterPool]:
+async def _pool(settings: Settings, size: int) -> AsyncIterator[CutterPool]:
     sandbox = await asyncio.to_thread(find_sandbox, settings)
-    pool = CutterPool(settings.clip_concurrency, settings.clips_dir, sandbox)
+    pool = CutterPool(size, settings.clips_dir, sandbox)
     try:
         yield pool
     finally:

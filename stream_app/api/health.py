@@ -2,18 +2,23 @@
 
 from collections.abc import Callable
 
-from fastapi import FastAPI, Response
+from fastapi import APIRouter, FastAPI, Response
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+
+from stream_app.api.problems import install_problems
 
 READY_LAG = 10_000
 """Records behind the log at which the answers are called too old to be asked for."""
 
 
-def make_api(lag: Callable[[], int | None]) -> FastAPI:
+def make_api(lag: Callable[[], int | None], config: APIRouter) -> FastAPI:
     """The app; `lag` says how many records the projection is behind, `None` while Kafka was not reached."""
     api = FastAPI(
         title="clipfold", description="Music videos from mix requests; the log in Kafka is the truth."
     )
+
+    install_problems(api)
+    api.include_router(config)
 
     @api.get("/healthz", summary="Whether the process lives")
     async def healthz() -> dict[str, str]:

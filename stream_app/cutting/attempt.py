@@ -9,13 +9,13 @@ from stream_app.cutting.facts import Attempt, placeholder_inserted
 from stream_app.cutting.lyrics.task import overlay_of, warn_of_undrawn
 from stream_app.cutting.orders import ABSENT, CutOrder, CutResult, PlaceholderOrder
 from stream_app.cutting.outage import Outage
+from stream_app.cutting.placeholder_asset import locate_asset
 from stream_app.cutting.pool import CutterPool
 from stream_app.domain.attempts import is_overdue, next_task
 from stream_app.domain.config import ConfigInForce
 from stream_app.domain.errors import OwnFaultError, SourceError
 from stream_app.kafka.writer import Writer
 from stream_app.settings import Settings
-from stream_app.sources.local import resolve_local
 from stream_app.sources.source_file import Need, SourceFile
 from stream_app.sources.sources import Sources
 from stream_app.telemetry import metrics
@@ -212,7 +212,7 @@ class AttemptRunner:
         """The asset that the config names; plain black stands in for one that is not there."""
         path = config.config.placeholder_asset_path
         try:
-            return resolve_local(path, self._roots)
+            return locate_asset(path, self._roots)
         except SourceError as error:
             log.warning("render_worker.placeholder_asset_unusable", path=path, error=str(error))
             return None

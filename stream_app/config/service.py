@@ -80,7 +80,8 @@ class ConfigService:
         """
         async with _kafka("nothing was changed: Kafka does not answer"):
             await self._reader.ready.wait()
-            await self._reader.catch_up()
+            # Sent to a Kafka that is away, a record would wait for it, and count long after the answer.
+            await self._writer.reach()
         await self._validate(self._reader.current.config, changes)
         async with self._one_at_a_time:
             for _ in range(TRIES):

@@ -29,6 +29,10 @@ class ConfigWriter:
         self._writer = writer
         self._reader = reader
 
+    async def reach(self) -> None:
+        """Return when Kafka answers; raises KafkaError when it does not."""
+        await self._writer.reach()
+
     async def change(self, config: RenderClipConfig, *, base: int, actor: str) -> Told:
         """Ask for `config` in place of version `base`; what became of it."""
         headers = [(BASE_HEADER, str(base).encode()), (ACTOR_HEADER, actor.encode())]

@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
 
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.errors import KafkaError
@@ -58,7 +57,6 @@ class RenderConfigReader:
         self._settings = settings
         self._default = default_config(settings.clip_concurrency)
         self._partition = TopicPartition(RENDER_CONFIG.name, 0)
-        self._consumer: AIOKafkaConsumer | None = None
         self._position: int | None = None
         self._records_read = 0
         self._moved = asyncio.Condition()
@@ -86,18 +84,6 @@ class RenderConfigReader:
         async with self._moved:
             await self._moved.wait_for(lambda: self._position is not None and self._position > offset)
 
-    async def catch_up(self) -> None:
-        """Return when all has been read that stands in the topic now; while Kafka is away this waits.
-
-        Raises:
-            KafkaError: Kafka went away under the question.
-        """
-        async with self._moved:
-            await self._moved.wait_for(lambda: self._consumer is not None)
-        consumer: Any = self._consumer
-        ends = await consumer.end_offsets([self._partition])
-        await self.read_to(ends[self._partition] - 1)
-
     async def run(self, stop: asyncio.Event) -> None:
         """Read until `stop`; after a failure of Kafka go on where it broke off."""
         while not stop.is_set():
@@ -117,13 +103,11 @@ class RenderConfigReader:
             end = (await consumer.end_offsets([self._partition]))[self._partition]
             await self._move_to(beginning if self._position is None else self._position)
             consumer.seek(self._partition, self._position)
-            self._consumer = consumer
             while not stop.is_set():
                 if not self.ready.is_set() and (self._position or 0) >= end:
                     self._begin(topic_is_empty=beginning == end)
                 await self._poll(consumer)
         finally:
-            self._consumer = None
             with suppress(KafkaError, TimeoutError):
                 await asyncio.wait_for(consumer.stop(), self._settings.kafka_request_timeout_ms / 1000)
 

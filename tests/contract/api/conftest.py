@@ -1,86 +1,17 @@
-"""A Kafka, a `clipfold serve`, and a client that speaks to it over HTTP; media roots of their own."""
+"""A Kafka and a `clipfold serve` for all tests of this folder: the render config is one for a whole cluster."""
 
-import json
-import urllib.error
-import urllib.request
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
+from collections.abc import Iterator
 
 import pytest
 
-from stream_app.kafka import broker
-from tests.integration.render.roles import ROOT, Role
-
-
-@dataclass(frozen=True)
-class Answer:
-    """What came back."""
-
-    status: int
-    headers: Mapping[str, str]
-    body: Any
-
-
-@dataclass
-class Serve:
-    """A `clipfold serve`, its Kafka, and the folder that placeholders may lie in."""
-
-    bootstrap: str
-    folder: Path
-    name: str = "serve"
-    role: Role = field(init=False)
-
-    def __post_init__(self) -> None:
-        environment = {
-            "RENDER_KAFKA_BOOTSTRAP": self.bootstrap,
-            "RENDER_ARTIFACTS_DIR": str(self.folder / self.name),
-            "RENDER_MEDIA_ROOTS": f"{self.media}:{ROOT}",
-            "RENDER_API_PORT": "0",
-        }
-        self.role = Role("serve", environment, self.folder / f"{self.name}.log")
-
-    @property
-    def media(self) -> Path:
-        """A media root."""
-        folder = self.folder / "media root"
-        folder.mkdir(parents=True, exist_ok=True)
-        return folder
-
-    def start(self) -> "Serve":
-        self.role.start()
-        self.role.wait_for("serve.started", timeout_s=120)
-        return self
-
-    def ask(
-        self, path: str, method: str = "GET", body: object = None, headers: Mapping[str, str] | None = None
-    ) -> Answer:
-        (address,) = {
-            tuple(line["address"]) for line in self.role.lines() if line["event"] == "serve.started"
-        }
-        data = body if isinstance(body, bytes | None) else json.dumps(body).encode()
-        request = urllib.request.Request(
-            f"http://{address[0]}:{address[1]}{path}", data, dict(headers or {}), method=method
-        )
-        try:
-            with urllib.request.urlopen(request, timeout=60) as answer:  # noqa: S310
-                return Answer(answer.status, answer.headers, json.loads(answer.read()))
-        except urllib.error.HTTPError as error:
-            return Answer(error.code, error.headers, json.loads(error.read()))
+from tests.broker_fixture import own_kafka
+from tests.served import Serve
 
 
 @pytest.fixture(scope="session")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """Of a Kafka of one's own: the config is one for a whole cluster, and other tests have theirs."""
-    folder = tmp_path_factory.mktemp("api")
-    yield folder / "home"
-    broker.stop(folder / "home")
-
-
-@pytest.fixture(scope="session")
-def bootstrap(home: Path) -> str:
-    return broker.start(home, cache=broker.default_home(), timeout_s=300).bootstrap
+def bootstrap(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with own_kafka(tmp_path_factory.mktemp("kafka")) as bootstrap:
+        yield bootstrap
 
 
 @pytest.fixture(scope="session")

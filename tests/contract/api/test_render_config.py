@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 
 from stream_app.kafka import broker
-from tests.contract.api.conftest import Answer, Serve
+from tests.broker_fixture import own_kafka
 from tests.integration.render.roles import ROOT, wait_until
+from tests.served import Answer, Serve
 
 CONFIG = "/api/v1/render/config"
 DEFAULT_PLACEHOLDER = "media/fallback/clip_placeholder.mp4"
@@ -281,19 +282,19 @@ def test_the_description_has_every_answer(serve: Serve) -> None:
 
 def test_without_kafka_nothing_is_pretended(tmp_path: Path) -> None:
     home = tmp_path / "home"
-    bootstrap = broker.start(home, cache=broker.default_home(), timeout_s=300).bootstrap
-    serve = Serve(bootstrap, tmp_path / "serve").start()
-    try:
-        before = patch(serve, {"max_retry": 7})
-        assert before.status == 200
-        broker.stop(home)
-        refused = patch(serve, {"max_retry": 8})
-        assert_problem(refused, 503)
-        assert int(refused.headers["Retry-After"]) > 0
-        assert serve.ask(CONFIG).body == before.body
-        broker.start(home, cache=broker.default_home(), timeout_s=300)
-        wait_until(lambda: patch(serve, {"max_retry": 9}).status == 200, "Kafka is back", 120)
-        assert serve.ask(CONFIG).body["max_retry"] == 9
-    finally:
-        serve.role.terminate()
-        broker.stop(home)
+    with own_kafka(home) as bootstrap:
+        serve = Serve(bootstrap, tmp_path / "serve").start()
+        try:
+            before = patch(serve, {"max_retry": 7})
+            assert before.status == 200
+            broker.stop(home)
+            refused = patch(serve, {"max_retry": 8})
+            assert_problem(refused, 503)
+            assert int(refused.headers["Retry-After"]) > 0
+            assert serve.ask(CONFIG).body == before.body
+            broker.start(home, cache=broker.default_home(), timeout_s=300)
+            wait_until(lambda: patch(serve, {"per_video_limit": 9}).status == 200, "Kafka is back", 120)
+            # What was refused does not come into force afterwards.
+            assert serve.ask(CONFIG).body["max_retry"] == 7
+        finally:
+            assert serve.role.terminate() == 0, serve.role.log.read_text()[-3000:]

@@ -35,6 +35,9 @@ RETRIEVAL_REASONS = {
 }
 """Failures in which the source could not be had, apart from those in which it could not be cut."""
 
+PLACEHOLDER_TIMEOUT_MS = 120_000
+"""A placeholder is given so long however short `clip_timeout_ms` is."""
+
 log = get_logger()
 
 
@@ -172,7 +175,8 @@ class AttemptRunner:
             asset=self._placeholder_asset(config),
             frames=task.frames + task.extend_frames,
             profile=task.profile,
-            clip_timeout_ms=config.config.clip_timeout_ms,
+            # A limit too short for cutting is to give placeholders, not to stop the worker for want of them.
+            clip_timeout_ms=max(config.config.clip_timeout_ms, PLACEHOLDER_TIMEOUT_MS),
             overlay=overlay_of(task),
         )
         try:

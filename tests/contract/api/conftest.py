@@ -1,4 +1,4 @@
-"""A Kafka and a `clipfold serve` for all tests of this folder: the render config is one for a whole cluster."""
+"""A Kafka and a `clipfold serve` for all tests of this folder: the render config is a whole cluster's."""
 
 from collections.abc import Iterator
 

@@ -55,7 +55,9 @@ class ConfigAtWork:
         with suppress(asyncio.CancelledError):
             await working
 
-    def _note(self, _: Step) -> None:
+    def _note(self, step: Step) -> None:
+        if step.before == step.after:
+            return
         asked = self._reader.current
         if self.ready.is_set() and asked.config.placeholder_asset_path == self._good_path:
             self._obey(asked, asked.config)

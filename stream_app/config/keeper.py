@@ -80,11 +80,14 @@ class ConfigKeeper:
     async def _work(self) -> None:
         while True:
             delivery = await self._delivered.get()
-            await self._reader.read_to(delivery.record.ref.offset)
+            offset = delivery.record.ref.offset
+            await self._reader.read_to(offset)
             why = await self._what_is_wrong(delivery)
             if why is not None:
                 await self._writer.put_aside(delivery.record, why, GROUP)
-            await self._config_writer.keep_whole()
+            # What was read behind it is still to be looked at, before it is said again.
+            if self._reader.state.read_to <= offset:
+                await self._config_writer.keep_whole()
             delivery.finish()
 
     async def _what_is_wrong(self, delivery: Delivery) -> Poison | None:

@@ -1,7 +1,9 @@
 """GET and PATCH of the render config, as `curl` sees them."""
 
 import json
+import os
 import shutil
+import signal
 import subprocess
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -297,4 +299,25 @@ def test_without_kafka_nothing_is_pretended(tmp_path: Path) -> None:
             # What was refused does not come into force afterwards.
             assert serve.ask(CONFIG).body["max_retry"] == 7
         finally:
+            assert serve.role.terminate() == 0, serve.role.log.read_text()[-3000:]
+
+
+def test_a_kafka_that_hangs_is_away_too(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    with own_kafka(home) as bootstrap:
+        serve = Serve(bootstrap, tmp_path / "serve").start()
+        running = broker.status(home)
+        assert running is not None
+        try:
+            before = patch(serve, {"max_retry": 7})
+            assert before.status == 200
+            os.kill(running.pid, signal.SIGSTOP)
+            refused = patch(serve, {"max_retry": 8})
+            assert serve.ask(CONFIG).body == before.body
+            os.kill(running.pid, signal.SIGCONT)
+            assert_problem(refused, 503)
+            wait_until(lambda: patch(serve, {"per_video_limit": 9}).status == 200, "Kafka answers", 120)
+            assert serve.ask(CONFIG).body["max_retry"] == 7
+        finally:
+            os.kill(running.pid, signal.SIGCONT)
             assert serve.role.terminate() == 0, serve.role.log.read_text()[-3000:]

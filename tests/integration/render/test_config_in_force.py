@@ -96,6 +96,7 @@ def test_slots_follow_in_the_middle_of_a_mix(world: World, slow_case: dict[str, 
         assert running <= versions[version], attempt
         peaks[version] = max(peaks[version], running)
     assert peaks == versions
+    assert world.events("hot")[0]["config_version"] == min(versions)
     assert world.events("hot")[-1]["clip_stats"]["config_versions"] == sorted(versions)
     assert_took_waiting_work_at_once(attempts, sorted(versions)[1])
 
@@ -178,6 +179,7 @@ def test_a_new_placeholder_is_shown_from_then_on(world: World, slow_case: dict[s
         world.wait_for_end(mix_id)
         story = world.events(mix_id)
         (clip,) = (event for event in story if event["type"] == "clip-placeholder")
+        assert clip["config_version"] == story[0]["config_version"]
         with av.open(str(path_of(clip["uri"]))) as video:
             return float(next(video.decode(video=0)).to_ndarray(format="gray").mean())
 

@@ -25,6 +25,9 @@ from topics.config import (
     RenderClipConfig,
 )
 
+MAX_TOLD = 20
+"""Problems in the message of an error, which goes into logs and headers."""
+
 
 @dataclass(frozen=True, slots=True)
 class ConfigInForce:
@@ -185,7 +188,10 @@ class InvalidConfigError(_RefusedError):
 
     def __init__(self, problems: tuple[Problem, ...]) -> None:
         self.problems = problems
-        super().__init__("; ".join(f"{problem.field}: {problem.message}" for problem in problems))
+        told = [f"{problem.field}: {problem.message}" for problem in problems[:MAX_TOLD]]
+        if len(problems) > MAX_TOLD:
+            told.append(f"and {len(problems) - MAX_TOLD} more")
+        super().__init__("; ".join(told))
 
 
 def _restate(

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.errors import KafkaError
@@ -132,6 +132,8 @@ class RenderConfigReader:
             self.state, self._default, ConfigRecord.of(record.offset, record.value, record.headers)
         )
         self.state = step.state
+        # A bad value may have 16 MiB, and nobody asks for it again.
+        step = replace(step, record=replace(step.record, value=None))
         self._told[record.offset] = Told(step, record.timestamp, Record.of(record).header(ACTOR_HEADER))
         if len(self._told) > KEPT:
             del self._told[next(iter(self._told))]

@@ -66,8 +66,10 @@ def invalid() -> SourceError:
 
 async def typed(one: Process, typist: Typist, **fields: Any) -> int:
     """Have fields typed; the version, once it was read."""
+    known = one.reader.state.read_to
     await typist.type(fields)
-    await until(lambda: fields.items() <= one.config.items(), f"{fields} was read")
+    await until(lambda: one.reader.state.read_to > known, f"{fields} was read")
+    assert fields.items() <= one.config.items()
     return one.reader.current.version
 
 

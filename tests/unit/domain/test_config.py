@@ -100,6 +100,14 @@ def test_every_error_of_a_change_is_told() -> None:
     assert {problem.field for problem in refusal.value.problems} == wrong.keys()
 
 
+def test_a_message_of_very_many_errors_stays_short() -> None:
+    with pytest.raises(InvalidConfigError) as refusal:
+        merged(DEFAULT.config, {f"unknown-{number}": 1 for number in range(5000)})
+    assert len(refusal.value.problems) == 5000
+    assert len(str(refusal.value)) < 2000
+    assert str(refusal.value).endswith("and 4980 more")
+
+
 def test_of_two_changes_to_one_version_the_first_wins() -> None:
     one, other, retried = steps(
         [

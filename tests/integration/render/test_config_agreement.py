@@ -149,6 +149,20 @@ def test_a_hundred_changes_leave_one_config_for_all(cluster: Cluster) -> None:
     assert_obeyed(late, config)
 
 
+def test_when_the_keeper_is_killed_another_one_keeps_the_topic(cluster: Cluster) -> None:
+    before = cluster.config()
+    known = len(_letters(cluster))
+    for number, serve in enumerate(cluster.serves, start=1):  # one of them is the keeper
+        serve.role.kill()
+        cluster.type('{"max_retry": -1}')
+        wait_until(lambda number=number: len(_letters(cluster)) == known + number, "it is put aside")
+        assert_topic_says(cluster, before)
+        serve.role.start()
+        serve.role.wait_for("serve.started", count=2, timeout_s=120)
+    assert cluster.config() == before
+    assert len(_letters(cluster)) == known + 2
+
+
 def _letters(cluster: Cluster) -> list[str]:
     command = ["kcat", "-b", cluster.bootstrap, "-q", "-C", "-t", "dead-letters", "-e", "-o", "beginning"]
     return subprocess.run(command, capture_output=True, text=True, timeout=60, check=True).stdout.splitlines()

@@ -27,7 +27,6 @@ from stream_app.assembly.service import GROUP as ASSEMBLER_GROUP
 from stream_app.assembly.service import Assembler
 from stream_app.clip.store import ClipStore
 from stream_app.clock import now_ms
-from stream_app.config.history import read_history
 from stream_app.config.in_force import ConfigAtWork, announce
 from stream_app.config.keeper import GROUP as KEEPER_GROUP
 from stream_app.config.keeper import ConfigKeeper
@@ -146,8 +145,7 @@ async def run_serve(settings: Settings, stop: asyncio.Event) -> None:
         )
         metrics.PROJECTION_LAG.set_function(lambda: projection.lag or 0)
         async with changing_config(settings, "serve", reader) as config, asyncio.TaskGroup() as parts:
-            history = partial(read_history, settings.snapshot_path, reader)
-            api = make_api(lambda: projection.lag, make_config_router(config.service, history))
+            api = make_api(lambda: projection.lag, make_config_router(config.service))
             reader.on_change = _announce_news
             keeper_reader = GroupReader(settings, RENDER_CONFIG, KEEPER_GROUP, config.keeper, window=None)
             parts.create_task(reader.run(stop), name="render-config")
@@ -181,7 +179,8 @@ async def changing_config(
         check = PlaceholderCheck(settings.media_roots, pool)
         config_writer = ConfigWriter(writer, reader)
         yield ConfigParts(
-            ConfigService(reader, config_writer, check), ConfigKeeper(reader, config_writer, writer, check)
+            ConfigService(reader, config_writer, check, settings.snapshot_path),
+            ConfigKeeper(reader, config_writer, writer, check),
         )
 
 

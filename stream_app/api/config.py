@@ -1,7 +1,6 @@
 """`/api/v1/render/config`: the render config, changes to it, and its history."""
 
 import re
-from collections.abc import Awaitable, Callable
 from dataclasses import asdict
 from typing import Annotated, Any
 
@@ -9,7 +8,6 @@ from fastapi import APIRouter, Header, Query, Request, Response
 from pydantic import BaseModel, Field
 
 from stream_app.api.problems import Problem, pointer
-from stream_app.config.history import ConfigChange
 from stream_app.config.service import ConfigService, KafkaAwayError, StaleVersionError
 from stream_app.domain.config import ConfigInForce, InvalidConfigError
 from stream_app.domain.errors import OwnFaultError
@@ -46,15 +44,8 @@ class HistoryAnswer(BaseModel):
     changes: list[ChangeAnswer]
 
 
-def make_config_router(
-    service: ConfigService, history: Callable[[int], Awaitable[list[ConfigChange]]]
-) -> APIRouter:
-    """The router; who changes the config is `request.state.actor`, set by authentication, else `api`.
-
-    Args:
-        service: reads and changes the config.
-        history: the newest changes, so many at most.
-    """
+def make_config_router(service: ConfigService) -> APIRouter:
+    """The router; who changes the config is `request.state.actor`, set by authentication, else `api`."""
     router = APIRouter(prefix="/api/v1/render/config", tags=["render config"])
 
     @router.get("", summary="The config in force")
@@ -96,7 +87,9 @@ def make_config_router(
 
     @router.get("/history", summary="Who changed what, the newest first")
     async def get_history(limit: Annotated[int, Query(ge=1, le=1000)] = 100) -> HistoryAnswer:
-        return HistoryAnswer(changes=[ChangeAnswer(**asdict(change)) for change in await history(limit)])
+        return HistoryAnswer(
+            changes=[ChangeAnswer(**asdict(change)) for change in await service.history(limit)]
+        )
 
     return router
 

@@ -3,10 +3,12 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 from aiokafka.errors import KafkaError
 
+from stream_app.config.history import ConfigChange, read_history
 from stream_app.config.writer import ConfigWriter
 from stream_app.domain.config import ConfigInForce, InvalidConfigError, Problem, Verdict, merged
 from stream_app.domain.errors import ClipfoldError, OwnFaultError, SourceError
@@ -43,11 +45,17 @@ class ConfigService:
         reader: of the topic, running.
         writer: to the topic.
         check: raises SourceError for a placeholder that is not good; see `PlaceholderCheck`.
+        snapshot: the DuckDB file that remembers what was compacted away; it need not be there.
     """
 
     def __init__(
-        self, reader: RenderConfigReader, writer: ConfigWriter, check: Callable[[str], Awaitable[None]]
+        self,
+        reader: RenderConfigReader,
+        writer: ConfigWriter,
+        check: Callable[[str], Awaitable[None]],
+        snapshot: Path,
     ) -> None:
+        self._snapshot = snapshot
         self._reader = reader
         self._writer = writer
         self._check = check
@@ -101,6 +109,10 @@ class ConfigService:
         if versions is None:
             raise KafkaAwayError("nothing was changed: others change the config at every moment")
         raise StaleVersionError(self._reader.current)
+
+    async def history(self, limit: int) -> list[ConfigChange]:
+        """The newest changes, the newest first; see `read_history`."""
+        return await read_history(self._snapshot, self._reader, limit)
 
     async def _validate(self, config: RenderClipConfig, changes: Mapping[str, Any]) -> None:
         problems: tuple[Problem, ...] = ()

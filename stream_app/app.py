@@ -199,7 +199,7 @@ async def changing_config(
         check = PlaceholderCheck(settings.media_roots, pool)
         config_writer = ConfigWriter(writer, reader)
         yield ConfigParts(
-            ConfigService(reader, config_writer, check, settings.snapshot_path),
+            ConfigService(reader, config_writer, check),
             ConfigKeeper(reader, config_writer, writer, check),
         )
 

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from stream_app.api.access import actor_of
 from stream_app.api.bodies import read_body
 from stream_app.api.documented import CHANGING, Responses, problems
+from stream_app.api.parts import PartsOf
 from stream_app.api.problems import Problem, invalid, pointer
 from stream_app.config.service import ConfigService, StaleVersionError
 from stream_app.domain.config import ConfigInForce, InvalidConfigError
@@ -121,11 +122,14 @@ def make_config_router(service: ConfigService) -> APIRouter:
         responses=problems(422, 503),
     )
     async def get_history(
+        parts: PartsOf,
         limit: Annotated[int, Query(ge=1, le=1000, description="so many at most")] = 100,
     ) -> HistoryAnswer:
         """Who changed what, and when; what was typed wrong, and why it did not count."""
         return HistoryAnswer(
-            changes=[ChangeAnswer(**asdict(change)) for change in await service.history(limit)]
+            changes=[
+                ChangeAnswer(**asdict(change)) for change in await service.history(parts.snapshot, limit)
+            ]
         )
 
     return router

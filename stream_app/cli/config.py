@@ -3,12 +3,13 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import asdict
 from typing import Annotated, Any, TypeVar
 
 import typer
 
+from projections.reader import SnapshotReader
 from stream_app.app import changing_config, open_writer
 from stream_app.cli.connection import with_kafka
 from stream_app.cli.exits import ServiceMissingError, exit_codes
@@ -67,7 +68,12 @@ def set_fields(
 def history(*, limit: Annotated[int, typer.Option(min=1, max=1000)] = 20, as_json: AsJson = False) -> None:
     """Say who changed what, the newest first."""
     with exit_codes():
-        changes = _ask(lambda settings, reader: read_history(settings.snapshot_path, reader, limit))
+
+        async def newest(settings: Settings, reader: RenderConfigReader) -> list[ConfigChange]:
+            async with aclosing(SnapshotReader(settings.snapshot_path)) as snapshot:
+                return await read_history(snapshot, reader, limit)
+
+        changes = _ask(newest)
         if as_json:
             print_json([asdict(change) for change in changes])
         else:

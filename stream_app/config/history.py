@@ -1,13 +1,11 @@
 """Who changed what, and when: from the snapshot, and from the topic what the snapshot has not yet."""
 
-import asyncio
 import json
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
-from projections.query import run_sql
+from projections.reader import Row, SnapshotReader
 from stream_app.domain.config import Verdict
 from stream_app.kafka.render_config import RenderConfigReader, Told
 from topics.config import UNNAMED_ACTOR
@@ -15,7 +13,7 @@ from topics.config import UNNAMED_ACTOR
 _SQL = """
 SELECT config_version, strftime(changed_at, '%Y-%m-%dT%H:%M:%S.%gZ') AS changed_at, actor, valid, error,
        config::VARCHAR AS config, changes::VARCHAR AS changes
-FROM config_history ORDER BY config_version DESC LIMIT {limit:d}
+FROM config_history ORDER BY config_version DESC LIMIT $count
 """
 
 
@@ -42,26 +40,23 @@ class ConfigChange:
     changes: dict[str, list[Any]]
 
 
-async def read_history(snapshot: Path, reader: RenderConfigReader, limit: int) -> list[ConfigChange]:
+async def read_history(
+    snapshot: SnapshotReader, reader: RenderConfigReader, limit: int
+) -> list[ConfigChange]:
     """The newest changes, the newest first. What was compacted away stands in the snapshot only.
 
     Raises:
-        SqlError: the snapshot cannot be asked.
+        SnapshotError: the snapshot cannot be read now. That it is not there yet is no error.
     """
-    published = await asyncio.to_thread(_published, snapshot, limit)
+    rows = await snapshot.rows(_SQL, {"count": limit}) if snapshot.is_published() else []
+    published = list(map(_published, rows))
     newest = published[0].config_version if published else -1
     fresh = [_change(told) for told in reader.told_after(newest) if told.step.is_news]
     return [*reversed(fresh), *published][:limit]
 
 
-def _published(snapshot: Path, limit: int) -> list[ConfigChange]:
-    if not snapshot.exists():
-        return []
-    rows = run_sql(snapshot, _SQL.format(limit=limit)).rows
-    return [
-        ConfigChange(version, at, actor, valid, error, json.loads(config), json.loads(changes))
-        for version, at, actor, valid, error, config, changes in rows
-    ]
+def _published(row: Row) -> ConfigChange:
+    return ConfigChange(**{**row, **{name: json.loads(row[name]) for name in ("config", "changes")}})
 
 
 def _change(told: Told) -> ConfigChange:

@@ -3,11 +3,11 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
 from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import Any
 
 from aiokafka.errors import KafkaError
 
+from projections.reader import SnapshotReader
 from stream_app.config.history import ConfigChange, read_history
 from stream_app.config.writer import ConfigWriter
 from stream_app.domain.config import ConfigInForce, InvalidConfigError, Problem, Verdict, merged
@@ -45,7 +45,6 @@ class ConfigService:
         reader: of the topic, running.
         writer: to the topic.
         check: raises SourceError for a placeholder that is not good; see `PlaceholderCheck`.
-        snapshot: the DuckDB file that remembers what was compacted away; it need not be there.
     """
 
     def __init__(
@@ -53,9 +52,7 @@ class ConfigService:
         reader: RenderConfigReader,
         writer: ConfigWriter,
         check: Callable[[str], Awaitable[None]],
-        snapshot: Path,
     ) -> None:
-        self._snapshot = snapshot
         self._reader = reader
         self._writer = writer
         self._check = check
@@ -110,9 +107,9 @@ class ConfigService:
             raise KafkaAwayError("nothing was changed: others change the config at every moment")
         raise StaleVersionError(self._reader.current)
 
-    async def history(self, limit: int) -> list[ConfigChange]:
+    async def history(self, snapshot: SnapshotReader, limit: int) -> list[ConfigChange]:
         """The newest changes, the newest first; see `read_history`."""
-        return await read_history(self._snapshot, self._reader, limit)
+        return await read_history(snapshot, self._reader, limit)
 
     async def _validate(self, config: RenderClipConfig, changes: Mapping[str, Any]) -> None:
         problems: tuple[Problem, ...] = ()

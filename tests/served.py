@@ -10,6 +10,8 @@ from typing import Any
 
 from tests.integration.render.roles import ROOT, Role
 
+JSON = {"Content-Type": "application/json"}
+
 
 @dataclass(frozen=True)
 class Answer:
@@ -57,7 +59,7 @@ class Serve:
         address = [line for line in self.role.lines() if line["event"] == "serve.started"][-1]["address"]
         data = body if isinstance(body, bytes | None) else json.dumps(body).encode()
         request = urllib.request.Request(
-            f"http://{address[0]}:{address[1]}{path}", data, dict(headers or {}), method=method
+            f"http://{address[0]}:{address[1]}{path}", data, {**JSON, **(headers or {})}, method=method
         )
         try:
             with urllib.request.urlopen(request, timeout=60) as answer:  # noqa: S310

@@ -14,6 +14,7 @@ from projections.fold import LogReplacedError, Place
 from projections.log_reader import MakeConsumer, attach
 from projections.publish import Publisher
 from projections.store import Store, is_damage
+from projections.story import Story, turning_points
 from stream_app.domain.errors import OwnFaultError
 from stream_app.kafka.record import Record
 from stream_app.telemetry.log import get_logger
@@ -44,6 +45,7 @@ class ProjectionService:
         self._ends: dict[Place, int] | None = None
         self._caught_up = False
         self._failures = 0
+        self._moved = asyncio.Condition()
 
     @property
     def positions(self) -> dict[Place, int]:
@@ -56,6 +58,21 @@ class ProjectionService:
         if self._ends is None:
             return None
         return sum(max(0, end - self._positions.get(place, 0)) for place, end in self._ends.items())
+
+    async def story(self, mix_id: str, *, place: Place, end: int) -> Story:
+        """The mix as its own events before offset `end` of its partition tell it.
+
+        This waits until so much has been folded: give it a time limit.
+
+        Raises:
+            OwnFaultError: the file cannot be read now.
+        """
+        async with self._moved:
+            await self._moved.wait_for(lambda: self._positions.get(place, 0) >= end)
+        try:
+            return await self._in_thread(lambda: turning_points(self._store.con, mix_id))
+        except duckdb.Error as error:
+            raise OwnFaultError(f"{self._store.path} cannot be read: {error}") from error
 
     async def run(self, stop: asyncio.Event) -> None:
         """Fold and publish until `stop`; then publish a last time."""
@@ -104,6 +121,8 @@ class ProjectionService:
             # The consumer's position, not the last record's: compaction leaves gaps.
             self._positions[place] = max(self._positions.get(place, 0), await consumer.position(partition))
             ends[place] = max(ends[place], consumer.highwater(partition) or 0)
+        async with self._moved:
+            self._moved.notify_all()
 
     async def _recover(self, error: Exception, stop: asyncio.Event) -> None:
         """Reopen the file, since only it knows what was written, and wait a little."""
@@ -121,6 +140,7 @@ class ProjectionService:
     async def _start_over(self, why: Exception) -> None:
         """All that is in the file can be had from the log again."""
         log.warning("projection.started_over", error=str(why))
+        self._positions = {}
         await self._in_thread(lambda: self._store.start_over(str(why)))
         self._publisher.dirty = True
 

@@ -113,8 +113,21 @@ class Settings(BaseSettings):
     metrics_port: Annotated[int, Field(ge=0, le=65_535)] = Field(
         9108, description="/metrics of a worker, on loopback; 0: any free port"
     )
-    api_host: str = Field("127.0.0.1", description="where serve listens")
+    api_host: str = Field(
+        "127.0.0.1", description="where serve listens; beyond loopback only when there are API tokens"
+    )
     api_port: Annotated[int, Field(ge=0, le=65_535)] = Field(8080, description="where serve listens; 0: any")
+    api_tokens: SecretStr | None = Field(
+        None,
+        description="who may use the API: name:role:secret, separated by ','; the role is read or operate, "
+        "the secret has 16 characters or more or is sha256: and its hash; none: whoever is on this machine",
+    )
+    api_tokens_file: Path | None = Field(
+        None, description="a file of further tokens, one a line; # begins a comment"
+    )
+    api_max_streams: Annotated[int, Field(ge=1, le=10_000)] = Field(
+        64, description="event streams that the API serves at a time"
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="of the log on stdout"
     )

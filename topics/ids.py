@@ -62,13 +62,16 @@ def minted_mix_id(ref: RecordRef) -> str:
     return f"mix-{derived_id('mix', ref)}"
 
 
+def trace_id_in(traceparent: str) -> str | None:
+    """The trace id in a W3C `traceparent`; `None` when it is not well-formed."""
+    match = _TRACEPARENT.fullmatch(traceparent)
+    # Only versions after 00 may say more than those four parts.
+    return match["trace"] if match and not (match["version"] == "00" and match["rest"]) else None
+
+
 def trace_id_of(traceparent: str | None, ref: RecordRef) -> str:
     """The trace a record belongs to: its W3C `traceparent`'s, else one minted from where it stands."""
-    match = _TRACEPARENT.fullmatch(traceparent or "")
-    # Only versions after 00 may say more than those four parts.
-    if match and not (match["version"] == "00" and match["rest"]):
-        return match["trace"]
-    return derived_id("trace", ref).replace("-", "")
+    return trace_id_in(traceparent or "") or derived_id("trace", ref).replace("-", "")
 
 
 def traceparent(trace_id: str, event_id: str) -> str:

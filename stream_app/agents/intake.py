@@ -8,7 +8,7 @@ from stream_app.agents.mix_index import MixIndex
 from stream_app.clock import Clock
 from stream_app.domain.config import ConfigInForce
 from stream_app.domain.intake import Asked, Moment, decide, mix_id_of, needs_story
-from stream_app.kafka.partitioning import home_partition
+from stream_app.kafka.partitioning import ORIGIN_HEADER, home_partition
 from stream_app.kafka.record import Record
 from stream_app.kafka.writer import Writer
 from stream_app.telemetry import metrics
@@ -19,8 +19,6 @@ from topics.ids import RecordRef
 from topics.registry import MIX_REQUESTS
 
 GROUP = "clipfold-intake"
-ORIGIN_HEADER = "clipfold-origin"
-"""Where a request first stood, on its copy on the partition that its mix belongs to."""
 
 log = get_logger()
 

@@ -1,33 +1,65 @@
 """What a supervisor and Prometheus ask of `serve`."""
 
-from collections.abc import Callable
+from typing import Literal
 
-from fastapi import FastAPI, Response
+from fastapi import APIRouter, Response
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from pydantic import BaseModel, ConfigDict, Field
+
+from stream_app.api.documented import problems
+from stream_app.api.parts import PartsOf
 
 READY_LAG = 10_000
 """Records behind the log at which the answers are called too old to be asked for."""
 
+router = APIRouter(tags=["service"])
 
-def make_api(lag: Callable[[], int | None]) -> FastAPI:
-    """The app; `lag` says how many records the projection is behind, `None` while Kafka was not reached."""
-    api = FastAPI(
-        title="clipfold", description="Music videos from mix requests; the log in Kafka is the truth."
-    )
 
-    @api.get("/healthz", summary="Whether the process lives")
-    async def healthz() -> dict[str, str]:
-        return {"status": "ok"}
+class Alive(BaseModel):
+    """The process lives."""
 
-    @api.get("/readyz", summary="Whether the projection keeps up with the log")
-    async def readyz(response: Response) -> dict[str, int | str | None]:
-        behind = lag()
-        ready = behind is not None and behind <= READY_LAG
-        response.status_code = 200 if ready else 503
-        return {"status": "ready" if ready else "behind", "lag": behind}
+    model_config = ConfigDict(json_schema_extra={"examples": [{"status": "ok"}]})
 
-    @api.get("/metrics", summary="Prometheus metrics", include_in_schema=False)
-    async def metrics() -> Response:
-        return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
+    status: Literal["ok"] = "ok"
 
-    return api
+
+class Readiness(BaseModel):
+    """Whether the projection keeps up with the log."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"status": "ready", "lag": 0}]})
+
+    status: Literal["ready", "behind"]
+    lag: int | None = Field(description="records not folded yet; null while Kafka was not reached")
+
+
+@router.get("/healthz", operation_id="getHealth", summary="Whether the process lives")
+async def healthz() -> Alive:
+    """Always the same answer: when there is none, the process is to be started again."""
+    return Alive()
+
+
+@router.get(
+    "/readyz",
+    operation_id="getReadiness",
+    summary="Whether the projection keeps up with the log",
+    responses={503: {"model": Readiness, "description": "it is behind, or Kafka was not reached yet"}},
+)
+async def readyz(parts: PartsOf, response: Response) -> Readiness:
+    """503 while answers would be too old to be asked for."""
+    behind = parts.projection.lag
+    ready = behind is not None and behind <= READY_LAG
+    response.status_code = 200 if ready else 503
+    return Readiness(status="ready" if ready else "behind", lag=behind)
+
+
+@router.get(
+    "/metrics",
+    operation_id="getMetrics",
+    summary="Prometheus metrics",
+    response_class=Response,
+    responses=problems()
+    | {200: {"description": "all of serve's", "content": {"text/plain": {"schema": {"type": "string"}}}}},
+)
+async def metrics() -> Response:
+    """In Prometheus' text format; observability/README.md says what they mean."""
+    return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)

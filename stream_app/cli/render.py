@@ -13,10 +13,11 @@ from projections.query import run_sql
 from stream_app.cli.exits import Exit, exit_codes
 from stream_app.cli.output import AsJson, note, print_facts, print_json, stats_facts
 from stream_app.cli.progress import showing_progress
-from stream_app.cli.request_file import RequestFile, read_request
+from stream_app.cli.request_file import read_request
 from stream_app.cli.stack import Stack, local_stack
 from stream_app.cli.story import Progress, follow_to_end, read_mix
 from stream_app.domain.errors import ClipfoldError, UsageError
+from stream_app.domain.submission import Submission
 from stream_app.file_uri import path_of
 from stream_app.kafka.submit import submit_request
 from stream_app.kafka.topology import create_topics
@@ -47,7 +48,7 @@ def render(request: Request, out: Out = None, *, as_json: AsJson = False) -> Non
         _report(end, video, as_json=as_json)
 
 
-async def _render(stack: Stack, file: RequestFile) -> MixEnd:
+async def _render(stack: Stack, file: Submission) -> MixEnd:
     settings = stack.settings
     await create_topics(settings)
     asked, revision = await _ask_once(settings, file)
@@ -62,7 +63,7 @@ async def _render(stack: Stack, file: RequestFile) -> MixEnd:
     return end
 
 
-async def _ask_once(settings: Settings, file: RequestFile) -> tuple[str | None, int]:
+async def _ask_once(settings: Settings, file: Submission) -> tuple[str | None, int]:
     """Submit the request unless the log has it already; where it stands, if it was sent, and its revision.
 
     Raises:

@@ -1,26 +1,14 @@
 """A mix request or a change of one in a file: read, checked and named before anything is started for it."""
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pydantic_core import to_json
-
 from stream_app.domain.errors import ClipfoldError, UsageError
-from stream_app.domain.plan import content_digest
+from stream_app.domain.submission import Submission, as_submission
 from stream_app.domain.validate import validate_request
 from topics.codec import read_object
 from topics.events import FieldError
 from topics.requests import MixRequest, MixRevise
-
-
-@dataclass(frozen=True, slots=True)
-class RequestFile:
-    """A valid mix request, as it will be sent."""
-
-    mix_id: str
-    digest: str
-    value: bytes
 
 
 class RejectedError(ClipfoldError):
@@ -37,7 +25,7 @@ def describe(error: FieldError) -> str:
     return f"  {error.path or '/'}: {error.message} ({error.code})"
 
 
-def read_request(path: Path, mix_id: str | None = None) -> RequestFile:
+def read_request(path: Path, mix_id: str | None = None) -> Submission:
     """Read and check a request, under another `mix_id` than the file's when one is given.
 
     Without any it is named by its content, so that the same file means the same mix again.
@@ -54,9 +42,7 @@ def read_request(path: Path, mix_id: str | None = None) -> RequestFile:
         raise RejectedError(command)
     if not isinstance(command, MixRequest):
         raise UsageError(f"{path} is a {command.type}, not a mix-request")
-    digest = content_digest(command)
-    named = command.mix_id or f"mix-{digest[:32]}"
-    return RequestFile(named, digest, to_json({**body, "mix_id": named}))
+    return as_submission(command, body)
 
 
 def read_change(path: Path, mix_id: str) -> MixRevise:

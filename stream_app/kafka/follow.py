@@ -14,6 +14,7 @@ from stream_app.kafka.partitioning import home_partition
 from stream_app.kafka.record import Record
 from stream_app.settings import Settings
 from topics.codec import Poison, Tombstone, read_event
+from topics.ids import RecordRef
 from topics.registry import MIX_EVENTS
 
 POLL_MS = 200
@@ -52,6 +53,21 @@ async def follow_mix(
         async for record in records:
             if record is None or record.key == mix_id.encode():
                 yield record
+
+
+async def read_record(settings: Settings, ref: RecordRef) -> Record | None:
+    """The record at a place in Kafka; `None` when nothing is kept there.
+
+    Raises:
+        KafkaError: Kafka cannot be reached.
+    """
+    partition = TopicPartition(ref.topic, ref.partition)
+    reading = _read_partition(settings, partition, live=False, start=ref.offset, end=ref.offset + 1)
+    async with aclosing(reading) as records:
+        async for record in records:
+            if record is not None:
+                return record
+    return None
 
 
 async def _read_partition(

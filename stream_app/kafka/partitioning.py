@@ -4,6 +4,9 @@ from aiokafka.partitioner import murmur2
 
 from topics.registry import MIX_REQUESTS
 
+ORIGIN_HEADER = "clipfold-origin"
+"""Where a request first stood, on its copy on the partition that its mix belongs to."""
+
 _POSITIVE = 0x7FFFFFFF
 
 

@@ -47,5 +47,13 @@ JOIN_DURATION_MS = Histogram(
     buckets=(250, 500, 1000, 2500, 5000, 10_000, 30_000, 60_000, 300_000),
 )
 
+API_DURATION_MS = Histogram(
+    "render_api_request_duration_ms",
+    "time from a request of the API to the start of its answer, in ms",
+    ["method", "route", "status"],
+    buckets=(1, 2.5, 5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10_000),
+)
+API_STREAMS = Gauge("render_api_streams", "event streams that the API serves now")
+
 BUILD = Info("render_build", "what runs here")
 BUILD.info({"version": version("clipfold")})

@@ -5,14 +5,17 @@ Nothing is understood here but what a record's value is: a JSON object or not. W
 """
 
 import hashlib
+import json
 from collections.abc import Mapping, Sequence
 
 from duckdb import DuckDBPyConnection
 
+from stream_app.domain.config import config_headers
 from stream_app.domain.errors import ClipfoldError
 from stream_app.kafka.record import Record
 from topics.codec import read_object
 from topics.envelope import TYPE_PREFIX, VERSION
+from topics.registry import RENDER_CONFIG
 
 Place = tuple[str, int]
 """A topic and a partition of it."""
@@ -104,6 +107,7 @@ def _row(record: Record) -> tuple[object, ...]:
         _text(record.key),
         _text(headers.get("actor")),
         _is_newer(_text(headers.get("ce_type")) or ""),
+        json.dumps(config_headers(record.headers)) if record.ref.topic == RENDER_CONFIG.name else None,
         text,
         raw,
     )

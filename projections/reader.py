@@ -45,6 +45,10 @@ class SnapshotReader:
         self._con: DuckDBPyConnection | None = None
         self._file: tuple[int, int] | None = None
 
+    def is_published(self) -> bool:
+        """Whether there is a snapshot; without one, nothing was ever folded here."""
+        return self._path.exists()
+
     async def rows(self, sql: str, parameters: Mapping[str, Any] | None = None) -> list[Row]:
         """The rows of a query of ours; names in `parameters` stand as `$name` in it.
 

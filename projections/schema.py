@@ -6,7 +6,7 @@ from duckdb import DuckDBPyConnection
 
 from projections.tables import PUBLIC_TABLES, Table
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 """Raised with every change of a table or of what is put in it: an older file is then folded anew."""
 
 

@@ -150,13 +150,14 @@ EVENTS = Table(
 
 CONFIG_HISTORY = Table(
     "config_history",
-    "one row for each record of render-config that was seen (the topic is compacted: a rebuild sees fewer)",
+    "one row for each record of render-config that was to change something and was seen (the topic is "
+    "compacted: a rebuild sees fewer)",
     (
         ("config_version", "BIGINT", "offset of the record"),
         ("changed_at", "TIMESTAMP", "the record's Kafka timestamp"),
-        ("actor", "VARCHAR", "who set it, when the record says so"),
-        ("valid", "BOOLEAN", "whether its fields are right; a record that is wrong changes nothing"),
-        ("error", "VARCHAR", "what is wrong with it"),
+        ("actor", "VARCHAR", "name of a token, api, cli or serve; kcat when the record names nobody"),
+        ("valid", "BOOLEAN", "whether it came into force; a record that is wrong or late changes nothing"),
+        ("error", "VARCHAR", "why it did not"),
         ("config", "JSON", "the whole config after it; before the first record: the built-in default"),
         ("changes", "JSON", "field: [old, new], for each field that it changed"),
     ),

@@ -6,6 +6,7 @@ import signal
 import socket
 from collections.abc import AsyncIterator
 from contextlib import aclosing, asynccontextmanager, suppress
+from dataclasses import dataclass
 from functools import partial
 
 import faust
@@ -20,6 +21,7 @@ from stream_app.agents.intake import Intake, declare_intake
 from stream_app.agents.mix_index import MixIndex
 from stream_app.api.access import Tokens
 from stream_app.api.app import make_api
+from stream_app.api.config import make_config_router
 from stream_app.api.parts import Parts
 from stream_app.api.server import bind, serve_api
 from stream_app.assembly.job_dir import JobDirs
@@ -29,11 +31,18 @@ from stream_app.assembly.service import GROUP as ASSEMBLER_GROUP
 from stream_app.assembly.service import Assembler
 from stream_app.clip.store import ClipStore
 from stream_app.clock import now_ms
+from stream_app.config.in_force import ConfigAtWork, announce
+from stream_app.config.keeper import GROUP as KEEPER_GROUP
+from stream_app.config.keeper import ConfigKeeper
+from stream_app.config.placeholder import PlaceholderCheck
+from stream_app.config.service import ConfigService
+from stream_app.config.writer import ConfigWriter
 from stream_app.cutting.attempt import AttemptRunner
 from stream_app.cutting.pool import CutterPool
 from stream_app.cutting.sandbox import find_sandbox
 from stream_app.cutting.service import GROUP as CUTTER_GROUP
 from stream_app.cutting.service import WINDOW, Cutter
+from stream_app.domain.config import Step
 from stream_app.domain.errors import OwnFaultError, UsageError
 from stream_app.kafka.clients import make_consumer
 from stream_app.kafka.faust_app import make_faust_app, owned_partitions, run_faust
@@ -51,7 +60,7 @@ from stream_app.sources.sources import Sources
 from stream_app.telemetry import metrics
 from stream_app.telemetry.log import get_logger
 from stream_app.telemetry.tracing import exporting_traces
-from topics.registry import CLIP_TASKS, MIX_EVENTS
+from topics.registry import CLIP_TASKS, MIX_EVENTS, RENDER_CONFIG
 
 METRICS_HOST = "127.0.0.1"
 SWEEP_EVERY_S = 60.0
@@ -71,17 +80,19 @@ async def run_worker(settings: Settings, stop: asyncio.Event) -> None:
     worker = settings.worker_id or f"{socket.gethostname()}-{os.getpid()}"
     await create_topics(settings)
     port = serve_metrics(settings)
-    config = RenderConfigReader(settings)
+    reader = RenderConfigReader(settings)
     async with (
         exporting_traces(settings, "worker", worker),
-        _writer(settings, "worker") as writer,
-        _pool(settings) as pool,
+        open_writer(settings, "worker") as writer,
+        _pool(settings, settings.clip_concurrency) as pool,
         Sources(settings, pool) as sources,
         JoinProcesses() as join_processes,
         asyncio.TaskGroup() as parts,
     ):
         parts.create_task(_sweep_store(settings, stop), name="sweep")
-        parts.create_task(config.run(stop), name="render-config")
+        config = ConfigAtWork(reader, PlaceholderCheck(settings.media_roots, pool))
+        parts.create_task(reader.run(stop), name="render-config")
+        parts.create_task(config.run(stop), name="config-at-work")
         mix_watch = MixWatch(settings, ASSEMBLER_GROUP)
         parts.create_task(mix_watch.run(stop), name="mix-watch")
         if not await _all_set(config.ready, mix_watch.ready, unless=stop):
@@ -144,9 +155,11 @@ async def run_serve(settings: Settings, stop: asyncio.Event) -> None:
             lambda: make_consumer(settings), store, Publisher(store, settings.snapshot_path)
         )
         metrics.PROJECTION_LAG.set_function(lambda: projection.lag or 0)
+        reader = RenderConfigReader(settings, on_change=_announce_news)
         async with (
             exporting_traces(settings, "serve", f"{socket.gethostname()}-{os.getpid()}"),
-            _writer(settings, "api") as writer,
+            open_writer(settings, "serve") as writer,
+            changing_config(settings, writer, reader) as config,
             aclosing(SnapshotReader(settings.snapshot_path)) as snapshot,
             aclosing(LogEnds(settings)) as ends,
             asyncio.TaskGroup() as parts,
@@ -154,8 +167,14 @@ async def run_serve(settings: Settings, stop: asyncio.Event) -> None:
             requests = RequestWatch(settings, INTAKE_GROUP, ends)
             streams = asyncio.Semaphore(settings.api_max_streams)
             api = make_api(
-                Parts(settings, projection, snapshot, requests, ends, writer, stop, streams), tokens
+                Parts(settings, projection, snapshot, requests, ends, writer, stop, streams),
+                tokens,
+                make_config_router(config.service),
             )
+            keeping = GroupReader(settings, RENDER_CONFIG, KEEPER_GROUP, config.keeper, window=None)
+            parts.create_task(reader.run(stop), name="render-config")
+            parts.create_task(config.keeper.run(stop), name="config-keeper")
+            parts.create_task(keeping.run(stop), name=KEEPER_GROUP)
             parts.create_task(projection.run(stop), name="projection")
             parts.create_task(requests.run(stop), name="request-watch")
             parts.create_task(serve_api(api, listener, stop), name="api")
@@ -166,6 +185,49 @@ async def run_serve(settings: Settings, stop: asyncio.Event) -> None:
         store.close()
         listener.close()
     log.info("serve.stopped")
+
+
+@dataclass(frozen=True, slots=True)
+class ConfigParts:
+    """What changes the render config, and what keeps its topic in order."""
+
+    service: ConfigService
+    keeper: ConfigKeeper
+
+
+@asynccontextmanager
+async def changing_config(
+    settings: Settings, writer: Writer, reader: RenderConfigReader
+) -> AsyncIterator[ConfigParts]:
+    """The parts of one process, on what `reader` reads; the caller runs reader and keeper."""
+    async with _pool(settings, 1) as pool:
+        check = PlaceholderCheck(settings.media_roots, pool)
+        config_writer = ConfigWriter(writer, reader)
+        yield ConfigParts(
+            ConfigService(reader, config_writer, check),
+            ConfigKeeper(reader, config_writer, writer, check),
+        )
+
+
+def _announce_news(step: Step) -> None:
+    if step.before != step.after:
+        announce(step.after)
+
+
+@asynccontextmanager
+async def open_writer(settings: Settings, role: str) -> AsyncIterator[Writer]:
+    """A connected writer.
+
+    Raises:
+        KafkaError: Kafka cannot be reached.
+    """
+    writer = Writer(settings, role)
+    await writer.start()
+    try:
+        yield writer
+    finally:
+        with suppress(TimeoutError):
+            await writer.stop()
 
 
 def serve_metrics(settings: Settings) -> int:
@@ -238,20 +300,9 @@ async def _sweep_store(settings: Settings, stop: asyncio.Event) -> None:
 
 
 @asynccontextmanager
-async def _writer(settings: Settings, role: str) -> AsyncIterator[Writer]:
-    writer = Writer(settings, role)
-    await writer.start()
-    try:
-        yield writer
-    finally:
-        with suppress(TimeoutError):
-            await writer.stop()
-
-
-@asynccontextmanager
-async def _pool(settings: Settings) -> AsyncIterator[CutterPool]:
+async def _pool(settings: Settings, size: int) -> AsyncIterator[CutterPool]:
     sandbox = await asyncio.to_thread(find_sandbox, settings)
-    pool = CutterPool(settings.clip_concurrency, settings.clips_dir, sandbox)
+    pool = CutterPool(size, settings.clips_dir, sandbox)
     try:
         yield pool
     finally:

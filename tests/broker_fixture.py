@@ -7,7 +7,7 @@ and nothing is started.
 import fcntl
 import os
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -26,6 +26,15 @@ def kafka_bootstrap(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield named
     else:
         yield from _shared_broker(_folder_of_the_run(tmp_path_factory) / "kafka")
+
+
+@contextmanager
+def own_kafka(home: Path) -> Iterator[str]:
+    """A Kafka for tests of what a whole cluster shares, such as the render config; its `host:port`."""
+    try:
+        yield broker.start(home, cache=broker.default_home(), timeout_s=START_TIMEOUT_S).bootstrap
+    finally:
+        broker.stop(home)
 
 
 def _folder_of_the_run(tmp_path_factory: pytest.TempPathFactory) -> Path:

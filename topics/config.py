@@ -10,6 +10,24 @@ DEFAULT_VERSION = -1
 CONFIG_KEY = "render"
 """The one key of `render-config`."""
 
+MAX_CONFIG_BYTES = 64 * 2**10
+"""Largest value of a record that counts: a config with the longest path has 5 KB."""
+
+ACTOR_HEADER = "actor"
+"""Who changes the config: the name of a token, `api`, `cli`, or `serve`. kcat leaves it out."""
+
+UNNAMED_ACTOR = "kcat"
+"""Who is named for a record without that header."""
+
+BASE_HEADER = "config-base"
+"""The version that a change was made to. It counts only while that version is in force."""
+
+VERSION_HEADER = "config-version"
+"""Says that the record sets nothing new: it restates that version, because compaction keeps a last record."""
+
+AS_OF_HEADER = "config-as-of"
+"""On a restatement: the last offset that had been read when it was made. Later changes stand."""
+
 
 class RenderClipConfig(BaseModel):
     """Limits that every worker obeys from the moment its record is read."""

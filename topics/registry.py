@@ -99,8 +99,8 @@ RENDER_CONFIG = Topic(
     partitions=1,
     cleanup_policy="compact",
     models=(RenderClipConfig,),
-    writers=("people", "api"),
-    readers=("intake", "cutter", "projection"),
+    writers=("people", "api", "serve"),
+    readers=("intake", "cutter", "api", "serve", "projection"),
     # The active segment is never compacted: small segments let old configs go.
     extra_configs={
         "segment.ms": "600000",
@@ -115,7 +115,7 @@ DEAD_LETTERS = Topic(
     partitions=1,
     cleanup_policy="delete",
     models=(),
-    writers=("intake", "cutter"),
+    writers=("intake", "cutter", "serve"),
     readers=("people",),
 )
 

@@ -68,6 +68,11 @@ SELECT
     epoch_ms(logged_at_ms) AS logged_at
 FROM arrived;
 
+INSERT INTO fold.config_records
+SELECT kafka_offset, logged_at_ms, actor, config_headers, coalesce(raw, encode(value::VARCHAR))
+FROM arrived
+WHERE topic = 'render-config' AND record_key = 'render';
+
 CREATE OR REPLACE TEMP TABLE useful AS
 SELECT getvariable('round') AS round, kafka_partition, kafka_offset, event, value
 FROM arrived

@@ -11,7 +11,12 @@ CREATE TABLE fold.positions (
 -- Records folded and not yet rolled up, as they came.
 CREATE TABLE fold.incoming (
     topic VARCHAR, kafka_partition INTEGER, kafka_offset BIGINT, logged_at_ms BIGINT, record_key VARCHAR,
-    actor VARCHAR, newer_version BOOLEAN, value VARCHAR, raw BLOB
+    actor VARCHAR, newer_version BOOLEAN, config_headers VARCHAR, value VARCHAR, raw BLOB
+);
+
+-- Every record of render-config under its key, with the headers that say how it counts.
+CREATE TABLE fold.config_records (
+    kafka_offset BIGINT, logged_at_ms BIGINT, actor VARCHAR, headers VARCHAR, body BLOB
 );
 
 -- Facts, append-only. `round` numbers the roll-ups: it only lets a scan skip what is too old to matter.

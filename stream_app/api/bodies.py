@@ -34,15 +34,18 @@ async def json_only(request: Request) -> None:
         raise Problem(415, detail)
 
 
-async def read_body(request: Request, *, optional: bool = False) -> dict[str, Any]:
+async def read_body(
+    request: Request, *, optional: bool = False, max_bytes: int = MAX_BODY_BYTES
+) -> dict[str, Any]:
     """The JSON object that was sent; an empty one when nothing was and that is allowed.
 
     Raises:
-        Problem: 400 when it is no JSON object, 408 when it does not arrive in time.
+        Problem: 400 when it is no JSON object, 408 when it does not arrive in time, 413 when it has more
+            than `max_bytes`.
     """
     try:
         async with asyncio.timeout(BODY_TIMEOUT_S):
-            raw = await request.body()
+            raw = await _received(request, max_bytes)
     except TimeoutError as error:
         detail = f"the body did not arrive within {BODY_TIMEOUT_S:g} s"
         raise Problem(408, detail, headers={"Connection": "close"}) from error
@@ -52,3 +55,12 @@ async def read_body(request: Request, *, optional: bool = False) -> dict[str, An
     if not isinstance(body, dict):
         raise Problem(400, getattr(body, "error", "a JSON object is expected"))
     return body
+
+
+async def _received(request: Request, max_bytes: int) -> bytes:
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > max_bytes:
+            raise Problem(413, f"at most {max_bytes} bytes are taken here")
+    return bytes(body)

@@ -20,7 +20,7 @@ _WHEN = {
     408: "the body did not arrive in time",
     409: "it does not fit what is there",
     410: "the file was deleted",
-    413: "the body is larger than a record may be, 16 MiB",
+    413: "the body is larger than is taken: 64 KiB for a config, 16 MiB for all else",
     415: "the body is not said to be JSON",
     412: "what it was asked for is not in force any more",
     416: "the file has no such bytes",

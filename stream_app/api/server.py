@@ -29,6 +29,8 @@ def bind(settings: Settings, tokens: Tokens) -> socket.socket:
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((settings.api_host, settings.api_port))
+        # Whoever asks while the parts still start waits for the answer instead of being turned away.
+        listener.listen()
     except OSError as error:
         listener.close()
         raise UsageError(

@@ -4,7 +4,7 @@ import logging
 
 import typer
 
-from stream_app.cli import doctor, kafka, render, requests, revise, roles, sql, top
+from stream_app.cli import config, doctor, kafka, render, requests, revise, roles, sql, top
 
 app = typer.Typer(
     name="clipfold",
@@ -28,6 +28,7 @@ for command in (
     doctor.doctor,
 ):
     app.command()(command)
+app.add_typer(config.config_app, name="config")
 app.add_typer(kafka.kafka_app, name="kafka")
 app.add_typer(kafka.topics_app, name="topics")
 

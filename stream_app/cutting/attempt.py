@@ -10,6 +10,7 @@ from stream_app.cutting.lyrics.task import overlay_of, warn_of_undrawn
 from stream_app.cutting.orders import ABSENT, CutOrder, CutResult, PlaceholderOrder
 from stream_app.cutting.outage import Outage
 from stream_app.cutting.phases import Phases
+from stream_app.cutting.placeholder_asset import locate_asset
 from stream_app.cutting.pool import CutterPool
 from stream_app.cutting.spans import attempt_spans, placeholder_span, task_span
 from stream_app.domain.attempts import is_overdue, next_task
@@ -17,7 +18,6 @@ from stream_app.domain.config import ConfigInForce
 from stream_app.domain.errors import OwnFaultError, SourceError
 from stream_app.kafka.writer import Writer
 from stream_app.settings import Settings
-from stream_app.sources.local import resolve_local
 from stream_app.sources.source_file import Need, SourceFile
 from stream_app.sources.sources import Sources
 from stream_app.telemetry import metrics, tracing
@@ -36,6 +36,9 @@ RETRIEVAL_REASONS = {
     FallbackReason.SOURCE_INVALID,
 }
 """Failures in which the source could not be had, apart from those in which it could not be cut."""
+
+PLACEHOLDER_TIMEOUT_MS = 120_000
+"""A placeholder is given so long however short `clip_timeout_ms` is."""
 
 log = get_logger()
 
@@ -195,7 +198,8 @@ class AttemptRunner:
             asset=self._placeholder_asset(config),
             frames=task.frames + task.extend_frames,
             profile=task.profile,
-            clip_timeout_ms=config.config.clip_timeout_ms,
+            # A limit too short for cutting is to give placeholders, not to stop the worker for want of them.
+            clip_timeout_ms=max(config.config.clip_timeout_ms, PLACEHOLDER_TIMEOUT_MS),
             overlay=overlay_of(task),
         )
         started_ms = self._clock()
@@ -245,7 +249,7 @@ class AttemptRunner:
         """The asset that the config names; plain black stands in for one that is not there."""
         path = config.config.placeholder_asset_path
         try:
-            return resolve_local(path, self._roots)
+            return locate_asset(path, self._roots)
         except SourceError as error:
             log.warning("render_worker.placeholder_asset_unusable", path=path, error=str(error))
             return None

@@ -34,9 +34,9 @@ class Turns:
         self._let_in()
 
     @property
-    def surplus(self) -> int:
-        """How many more are in than may be."""
-        return max(0, self._taken - self._size)
+    def size(self) -> int:
+        """How many may be in at once."""
+        return self._size
 
     def _leave(self) -> None:
         self._taken -= 1

@@ -1,41 +1,88 @@
-"""Follow the compacted topic `render-config`: read it to its end, then apply each change as it comes."""
+"""Follow the compacted topic `render-config`: read it to its end, then fold each record as it comes."""
 
 import asyncio
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass, replace
 
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.errors import KafkaError
 
-from stream_app.domain.config import ConfigInForce, apply_record, default_config
+from stream_app.domain.config import (
+    ConfigInForce,
+    ConfigRecord,
+    ConfigState,
+    Step,
+    Verdict,
+    apply_record,
+    default_config,
+)
 from stream_app.domain.errors import ClipfoldError
 from stream_app.kafka.clients import make_consumer
+from stream_app.kafka.record import Record
 from stream_app.settings import Settings
 from stream_app.telemetry import metrics
 from stream_app.telemetry.log import get_logger
-from topics.codec import Poison
-from topics.config import CONFIG_KEY
+from topics.config import ACTOR_HEADER, CONFIG_KEY
 from topics.registry import RENDER_CONFIG
 
 POLL_MS = 200
+"""A poll waits for so long at most: the delay with which a stop is noticed. A record ends it at once."""
+
 REBUILD_DELAY_S = 1.0
+KEPT = 10_000
+"""Records that are remembered with what became of them. A compacted topic has fewer."""
 
 log = get_logger()
 
 
-class RenderConfigReader:
-    """Holds the config in force in this process."""
+@dataclass(frozen=True, slots=True)
+class Told:
+    """A record with what became of it, when it was logged, and who sent it when it says so."""
 
-    def __init__(self, settings: Settings, on_change: Callable[[], None] = lambda: None) -> None:
+    step: Step
+    at_ms: int
+    actor: str | None
+
+
+class RenderConfigReader:
+    """Holds what this process has read of the topic.
+
+    Args:
+        settings: where Kafka is, and the default of `max_parallelism`.
+        on_change: called after every record that was read once `ready` is set.
+    """
+
+    def __init__(self, settings: Settings, on_change: Callable[[Step], None] = lambda _: None) -> None:
         self._settings = settings
         self._default = default_config(settings.clip_concurrency)
         self._partition = TopicPartition(RENDER_CONFIG.name, 0)
         self._position: int | None = None
         self._records_read = 0
+        self._moved = asyncio.Condition()
+        self._told: dict[int, Told] = {}
         self.on_change = on_change
-        self.current: ConfigInForce = self._default
+        self.state = ConfigState(self._default)
         self.ready = asyncio.Event()
-        """Set once the topic has been read to its end: no task is taken before."""
+        """Set once the topic has been read to its end."""
+
+    @property
+    def current(self) -> ConfigInForce:
+        """What the records read so far come to."""
+        return self.state.in_force
+
+    def told(self, offset: int) -> Told | None:
+        """What became of the record at `offset`; `None`: none of the key stands there, or it is forgotten."""
+        return self._told.get(offset)
+
+    def told_after(self, offset: int) -> list[Told]:
+        """The records behind `offset`, as far back as they are remembered, in log order."""
+        return [told for at, told in self._told.items() if at > offset]
+
+    async def read_to(self, offset: int) -> None:
+        """Return when the record at `offset` has been read; while Kafka is away this waits."""
+        async with self._moved:
+            await self._moved.wait_for(lambda: self._position is not None and self._position > offset)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Read until `stop`; after a failure of Kafka go on where it broke off."""
@@ -43,43 +90,60 @@ class RenderConfigReader:
             try:
                 await self._follow(stop)
             except KafkaError as error:
-                log.warning("kafka.config_reader_rebuilt", error=str(error))
+                log.warning("kafka.config_reader_rebuilt", error=str(error) or type(error).__name__)
                 with suppress(TimeoutError):
                     await asyncio.wait_for(stop.wait(), REBUILD_DELAY_S)
 
     async def _follow(self, stop: asyncio.Event) -> None:
         consumer = make_consumer(self._settings)
-        await consumer.start()
         try:
+            await consumer.start()
             consumer.assign([self._partition])
             beginning = (await consumer.beginning_offsets([self._partition]))[self._partition]
             end = (await consumer.end_offsets([self._partition]))[self._partition]
-            consumer.seek(self._partition, beginning if self._position is None else self._position)
+            await self._move_to(beginning if self._position is None else self._position)
+            consumer.seek(self._partition, self._position)
             while not stop.is_set():
-                await self._poll(consumer)
                 if not self.ready.is_set() and (self._position or 0) >= end:
                     self._begin(topic_is_empty=beginning == end)
+                await self._poll(consumer)
         finally:
-            await consumer.stop()
+            with suppress(KafkaError, TimeoutError):
+                await asyncio.wait_for(consumer.stop(), self._settings.kafka_request_timeout_ms / 1000)
 
     async def _poll(self, consumer: AIOKafkaConsumer) -> None:
         batches = await consumer.getmany(self._partition, timeout_ms=POLL_MS)
         for record in batches.get(self._partition, ()):
             self._records_read += 1
             if record.key == CONFIG_KEY.encode():
-                self._apply(record.offset, record.value)
+                self._apply(record)
         # Not the last record's offset + 1: compaction leaves gaps, and the end may lie in one.
-        self._position = await consumer.position(self._partition)
+        await self._move_to(await consumer.position(self._partition))
 
-    def _apply(self, offset: int, raw: bytes | None) -> None:
-        result = apply_record(self.current, self._default, offset, raw)
-        if isinstance(result, Poison):
-            metrics.CONFIG_REFUSED.inc()
-            log.warning("render_worker.config_refused", config_version=offset, error=result.error)
+    async def _move_to(self, position: int) -> None:
+        async with self._moved:
+            self._position = position
+            self._moved.notify_all()
+
+    def _apply(self, record: ConsumerRecord) -> None:
+        if record.offset <= self.state.read_to:
             return
-        self.current = result
+        step = apply_record(
+            self.state, self._default, ConfigRecord.of(record.offset, record.value, record.headers)
+        )
+        self.state = step.state
+        # A bad value may have 16 MiB, and nobody asks for it again.
+        step = replace(step, record=replace(step.record, value=None))
+        self._told[record.offset] = Told(step, record.timestamp, Record.of(record).header(ACTOR_HEADER))
+        if len(self._told) > KEPT:
+            del self._told[next(iter(self._told))]
+        if step.verdict is Verdict.REFUSED:
+            metrics.CONFIG_REFUSED.inc()
+            log.warning("render_worker.config_refused", config_version=record.offset, error=step.error)
+        elif step.verdict is Verdict.CONFLICT:
+            log.info("render_worker.config_conflict", config_version=record.offset, error=step.error)
         if self.ready.is_set():
-            self._announce()
+            self.on_change(step)
 
     def _begin(self, *, topic_is_empty: bool) -> None:
         if not topic_is_empty and not self._records_read:
@@ -87,17 +151,3 @@ class RenderConfigReader:
                 f"{RENDER_CONFIG.name} holds records but none could be read: check its settings"
             )
         self.ready.set()
-        self._announce()
-
-    def _announce(self) -> None:
-        config = self.current.config
-        metrics.CONFIG_UPDATES.inc()
-        metrics.SLOTS.set(config.max_parallelism)
-        log.info(
-            "render_worker.config_hot_reload",
-            new_parallelism=config.max_parallelism,
-            per_video_limit=config.per_video_limit,
-            max_retry=config.max_retry,
-            config_version=self.current.version,
-        )
-        self.on_change()

@@ -10,10 +10,11 @@ from contextlib import suppress
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
-from stream_app.kafka.clients import make_admin, make_consumer
+from stream_app.kafka.clients import make_consumer
 from stream_app.kafka.log_ends import LogEnds
 from stream_app.kafka.partitioning import ORIGIN_HEADER, home_partition
 from stream_app.kafka.record import Record
+from stream_app.kafka.undone import undone_from
 from stream_app.settings import Settings
 from stream_app.telemetry.log import get_logger
 from topics.ids import RecordRef
@@ -82,7 +83,9 @@ class RequestWatch:
         try:
             await consumer.start()
             consumer.assign(self._partitions)
-            self._positions = self._positions or await self._beginning(consumer)
+            self._positions = self._positions or await undone_from(
+                self._settings, consumer, self._group_id, self._partitions
+            )
             for partition, position in self._positions.items():
                 consumer.seek(partition, position)
             while not stop.is_set():
@@ -90,19 +93,6 @@ class RequestWatch:
         finally:
             with suppress(KafkaError, TimeoutError):
                 await asyncio.wait_for(consumer.stop(), self._settings.kafka_request_timeout_ms / 1000)
-
-    async def _beginning(self, consumer: AIOKafkaConsumer) -> dict[TopicPartition, int]:
-        beginnings = await consumer.beginning_offsets(self._partitions)
-        admin = make_admin(self._settings)
-        try:
-            await admin.start()
-            committed = await admin.list_consumer_group_offsets(self._group_id, partitions=self._partitions)
-        finally:
-            await admin.close()
-        # -1 stands for none: then no request has been decided yet.
-        return {
-            partition: max(beginnings[partition], committed[partition].offset) for partition in beginnings
-        }
 
     async def _poll(self, consumer: AIOKafkaConsumer) -> None:
         batches = await consumer.getmany(timeout_ms=POLL_MS)

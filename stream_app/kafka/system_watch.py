@@ -11,7 +11,7 @@ from aiokafka import ConsumerRecord, TopicPartition
 from aiokafka.errors import KafkaError
 
 from stream_app.clock import now_ms
-from stream_app.domain.config import ConfigInForce, apply_record, default_config
+from stream_app.domain.config import ConfigInForce, ConfigRecord, ConfigState, apply_record, default_config
 from stream_app.domain.overview import MINUTE_MS, Overview
 from stream_app.kafka.clients import make_admin, make_consumer
 from stream_app.kafka.follow import recall_mix
@@ -57,7 +57,12 @@ class SystemWatch:
         self._admin = make_admin(settings)
         self._default = default_config(settings.clip_concurrency)
         self.overview = Overview()
-        self.config: ConfigInForce = self._default
+        self._config = ConfigState(self._default)
+
+    @property
+    def config(self) -> ConfigInForce:
+        """The config in force."""
+        return self._config.in_force
 
     async def __aenter__(self) -> Self:
         try:
@@ -118,8 +123,8 @@ class SystemWatch:
     async def _take(self, record: ConsumerRecord) -> None:
         if record.topic == RENDER_CONFIG.name:
             if record.key == CONFIG_KEY.encode():
-                after = apply_record(self.config, self._default, record.offset, record.value)
-                self.config = self.config if isinstance(after, Poison) else after
+                said = ConfigRecord.of(record.offset, record.value, record.headers)
+                self._config = apply_record(self._config, self._default, said).state
             return
         event = read_event(record.value)
         if isinstance(event, Poison | Tombstone):

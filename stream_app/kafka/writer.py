@@ -52,6 +52,14 @@ class Writer:
             await asyncio.wait_for(self._producer.stop(), self._settings.kafka_request_timeout_ms / 1000)
             self._producer = None
 
+    async def reach(self) -> None:
+        """Return when Kafka answers: a record that is sent now is not left waiting for it to come back.
+
+        Raises:
+            KafkaError: it does not. Where it hangs this waits; the caller sets the time limit.
+        """
+        await self._started().client.fetch_all_metadata()
+
     async def send_event(self, event: MixEvent) -> None:
         """Append a fact to the log of its mix."""
         await self.send(MIX_EVENTS.name, event.mix_id.encode(), encode(event), wrap(event, self._role))
@@ -91,9 +99,7 @@ class Writer:
         timestamp_ms: int | None = None,
     ) -> RecordRef:
         """Send one record and wait until it is acknowledged; says where it stands."""
-        producer = self._producer
-        if producer is None:
-            raise RuntimeError("the writer has not been started")
+        producer = self._started()
         async for attempt in stamina.retry_context(
             on=_may_pass, attempts=None, timeout=None, wait_max=MAX_RETRY_WAIT_S
         ):
@@ -102,6 +108,11 @@ class Writer:
                     topic, value, key, partition=partition, timestamp_ms=timestamp_ms, headers=list(headers)
                 )
         return RecordRef(topic, sent.partition, sent.offset)
+
+    def _started(self) -> AIOKafkaProducer:
+        if self._producer is None:
+            raise RuntimeError("the writer has not been started")
+        return self._producer
 
 
 def _may_pass(error: Exception) -> bool:

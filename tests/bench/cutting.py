@@ -38,7 +38,6 @@ CACHE = default_home().parent / "clipfold-bench"
 PAGE = ROOT / "docs" / "performance.md"
 SLOTS = 4
 QUICK_LINES = 12
-CORES = 2
 
 
 def say(text: str = "") -> None:
@@ -89,10 +88,10 @@ def _children_cpu_s() -> float:
 
 
 def bare_cpu_s(workload: Workload) -> float:
-    """CPU of decoding, scaling and encoding alone, on as many cores as there are at once."""
+    """CPU of decoding, scaling and encoding alone, by as many processes at once: caches are shared alike."""
     parts = []
-    for core in range(CORES):
-        request = {**workload.request, "lines": workload.lines[core::CORES]}
+    for slot in range(SLOTS):
+        request = {**workload.request, "lines": workload.lines[slot::SLOTS]}
         command = [sys.executable, str(Path(__file__).parent / "bare_loop.py"), str(workload.root)]
         part = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         parts.append((part, json.dumps(request)))

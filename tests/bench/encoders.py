@@ -51,6 +51,9 @@ CANDIDATES: dict[str, dict[str, str]] = {
     "... one B-frame": fast("23.5", "bframes=1:b-adapt=0:subme=1:me=dia:partitions=i8x8"),
     "... two B-frames": fast("23.5", "bframes=2:b-adapt=0:subme=1:me=dia:partitions=i8x8"),
     "... three B-frames, adaptive": fast("23.5", "bframes=3:b-adapt=1:subme=1:me=dia:partitions=i8x8"),
+    "... two B-frames, lookahead 5, crf 22.5": fast(
+        "22.5", "bframes=2:b-adapt=0:rc-lookahead=5:subme=1:me=dia:partitions=i8x8"
+    ),
     "... two B-frames, no i8x8": fast("23.5", "bframes=2:b-adapt=0:subme=1:me=dia:partitions=none"),
 }
 

@@ -58,9 +58,8 @@ def machine() -> str:
     """What this was measured on, and which state of the code."""
     model = next((_value(line) for line in _lines("/proc/cpuinfo") if line.startswith("model name")), "?")
     commit = _git("rev-parse", "--short", "HEAD") + (" with changes" if _git("status", "--porcelain") else "")
-    kernel = f"{platform.system()} {platform.release()}"
-    load = os.getloadavg()[0]
-    return f"{os.cpu_count()} cores, {model}, {kernel}; commit {commit}; load before the run {load:.1f}"
+    cores = f"{os.cpu_count()} cores, {model}, {platform.system()}"
+    return f"{cores}; commit {commit}; load before the run {os.getloadavg()[0]:.1f}"
 
 
 def _value(line: str) -> str:

@@ -66,14 +66,14 @@ class Place:
 
 
 class Worker:
-    """A `clipfold worker`; `pid` is that of the process that a user starts."""
+    """A `clipfold worker`, or another role; `pid` is that of the process that a user starts."""
 
-    def __init__(self, place: Place, name: str, environment: dict[str, str]) -> None:
+    def __init__(self, place: Place, name: str, environment: dict[str, str], role: str = "worker") -> None:
         place.folder.mkdir(parents=True, exist_ok=True)
         self.log = place.folder / f"{name}.log"
         with self.log.open("wb") as sink:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "stream_app.cli", "worker"],
+                [sys.executable, "-m", "stream_app.cli", role],
                 cwd=ROOT,
                 env={**os.environ, **environment, "PYTHONPATH": str(ROOT)},
                 stdout=sink,
@@ -85,12 +85,12 @@ class Worker:
 
     def assigned(self, group: str) -> list[int]:
         """The partitions that it owns now."""
-        said = [
-            line
-            for line in self._lines()
-            if line.get("event") == "kafka.partitions_assigned" and line.get("group") == group
-        ]
+        said = [line for line in self.said("kafka.partitions_assigned") if line.get("group") == group]
         return list(said[-1]["partitions"]) if said else []
+
+    def said(self, event: str) -> list[dict[str, Any]]:
+        """The lines of its log about `event`, so far."""
+        return [line for line in self._lines() if line.get("event") == event]
 
     def check(self) -> None:
         """See that it still runs."""

@@ -27,6 +27,11 @@ KILL_WAIT_S = 10.0
 _LAUNCH = 'note=$1 file=$2; shift 2; "$@" & printf "$note" $! >"$file" || { kill $!; exit 1; }'
 LAUNCH_TIMEOUT_S = 20.0
 
+EXEC_POLL_S = 0.001
+EXEC_WAIT_S = 5.0
+"""A process has no command line while the kernel puts another program into it: far less than a millisecond,
+but a machine that is busy may stop it just there."""
+
 
 @dataclass(frozen=True, slots=True)
 class Run:
@@ -122,11 +127,10 @@ def _command_line(pid: int) -> str:
     if pid <= 0:
         return ""
     if sys.platform == "linux":
-        try:
-            arguments = Path(f"/proc/{pid}/cmdline").read_bytes().rstrip(b"\0").split(b"\0")
-            return os.fsdecode(b" ".join(arguments))
-        except OSError:
-            return ""
+        deadline = Deadline(EXEC_WAIT_S)
+        while not (line := _arguments(pid)) and _has_not_ended(pid) and not deadline.passed():
+            time.sleep(EXEC_POLL_S)
+        return line
     listed = subprocess.run(
         ["/bin/ps", "-ww", "-o", "command=", "-p", str(pid)],
         capture_output=True,
@@ -135,3 +139,20 @@ def _command_line(pid: int) -> str:
         text=True,
     )
     return listed.stdout.rstrip()
+
+
+def _arguments(pid: int) -> str:
+    try:
+        arguments = Path(f"/proc/{pid}/cmdline").read_bytes().rstrip(b"\0").split(b"\0")
+    except OSError:
+        return ""
+    return os.fsdecode(b" ".join(arguments))
+
+
+def _has_not_ended(pid: int) -> bool:
+    """Whether it is there and no zombie."""
+    try:
+        state = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()[0]
+    except (OSError, IndexError):
+        return False
+    return state not in {b"Z", b"X"}

@@ -51,6 +51,7 @@ class Stack:
 class Guarded:
     """A `serve` with tokens, on a Kafka that nobody works for: what is asked there stays queued."""
 
+    home: Path
     bootstrap: str
     serve: Role
     tokens: dict[str, str]

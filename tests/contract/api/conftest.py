@@ -13,6 +13,7 @@ from stream_app.kafka import broker
 from tests.contract.api.client import MIXES, Guarded, Stack, small, wait_until_listed
 from tests.integration.render.roles import ROOT, Role, wait_until
 from tests.otlp_receiver import Receiver, receiving_traces
+from tests.served import Serve
 
 
 @pytest.fixture(scope="session")
@@ -67,7 +68,7 @@ def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guarded]:
     serve = Role("serve", environment, folder / "serve.log").start()
     try:
         serve.wait_for("serve.started", timeout_s=120)
-        guarded = Guarded(running.bootstrap, serve, tokens)
+        guarded = Guarded(folder / "home", running.bootstrap, serve, tokens)
         with guarded.client() as client:
             wait_until(lambda: client.get("/readyz").status_code == 200, "it is ready")
         yield guarded
@@ -75,6 +76,14 @@ def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guarded]:
         ending = serve.terminate()
         broker.stop(folder / "home")
         assert ending == 0, serve.log.read_text()[-3000:]
+
+
+@pytest.fixture(scope="session")
+def serve(guarded: Guarded, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serve]:
+    """A second one of that Kafka, without tokens: no worker is there whose config could matter."""
+    serve = Serve(guarded.bootstrap, tmp_path_factory.mktemp("serve")).start()
+    yield serve
+    assert serve.role.terminate() == 0, serve.role.log.read_text()[-3000:]
 
 
 @pytest.fixture(scope="session")

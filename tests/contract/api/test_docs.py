@@ -18,12 +18,13 @@ HERE = "http://127.0.0.1:8080"
 
 def test_the_commands_of_the_page_work(stack: Stack, client: httpx.Client, tmp_path: Path) -> None:
     blocks = COMMANDS.findall(PAGE.read_text(encoding="utf-8"))
-    assert len(blocks) == 5
+    assert len(blocks) == 6
     assert HERE in blocks[0]
     start = blocks[0].replace(HERE, url_of(stack.serve))
     asked, followed, _ = (typed(start + block, tmp_path) for block in blocks[1:4])
     with stack.nobody_decides():
         changed = typed(start + blocks[4], tmp_path)
+    config = typed(start + blocks[5], tmp_path)
     assert json.loads(asked)["location"] == f"{MIXES}/by-curl"
     assert "event: mix-rendered" in followed
     video = (tmp_path / "by-curl.mp4").read_bytes()
@@ -31,6 +32,7 @@ def test_the_commands_of_the_page_work(stack: Stack, client: httpx.Client, tmp_p
     assert (tmp_path / "first-kilobyte").read_bytes() == video[:1024]
     assert json.loads(changed[: changed.index("}") + 1])["revision"] == 2
     assert wait_for_status(client, "by-curl", "cancelled")["revision"] == 2
+    assert '"max_parallelism":[4,6]' in config
 
 
 def test_the_page_names_every_endpoint_that_it_should(client: httpx.Client) -> None:

@@ -193,6 +193,22 @@ async def test_resizing_holds_at_once(pool: CutterPool, endless: PlaceholderOrde
     job.cancel()
 
 
+async def test_what_is_to_run_at_once_waits_for_nobody_and_leaves_no_process_behind(
+    pool: CutterPool, endless: PlaceholderOrder, order: CutOrder
+) -> None:
+    running = [asyncio.create_task(pool.run(replace(endless, frames=LONG + extra))) for extra in range(2)]
+    async with asyncio.timeout(60):
+        while len(pool.pids) < 2:  # noqa: ASYNC110 - the pool has no need to tell anyone
+            await asyncio.sleep(0.01)
+    busy = pool.pids
+    assert (await pool.run_at_once(replace(endless, frames=5))).frames == 5
+    assert pool.pids == busy
+    for task in running:
+        task.cancel()
+    await asyncio.gather(*running, return_exceptions=True)
+    assert (await pool.run(order)).frames == 25
+
+
 async def test_a_full_disk_is_our_own_fault(pool: CutterPool, order: CutOrder, tmp_path: Path) -> None:
     tmp = tmp_path / "clips" / ".tmp"
     tmp.rmdir()

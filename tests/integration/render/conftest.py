@@ -5,7 +5,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -44,7 +44,18 @@ class Stack:
         return done.stdout
 
     def clipfold(self, *arguments: str) -> str:
-        done = subprocess.run(
+        """Run a command that is to go well; what it printed."""
+        done = self._run(arguments)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    def clipfold_status(self, *arguments: str) -> tuple[int, str]:
+        """Run a command; its exit code and what it complained of."""
+        done = self._run(arguments)
+        return done.returncode, done.stderr
+
+    def _run(self, arguments: Sequence[str]) -> "subprocess.CompletedProcess[str]":
+        return subprocess.run(
             [sys.executable, "-m", "stream_app.cli", *arguments],
             cwd=ROOT,
             env={
@@ -55,9 +66,8 @@ class Stack:
             capture_output=True,
             text=True,
             timeout=120,
-            check=True,
+            check=False,
         )
-        return done.stdout
 
     def events(self, mix_id: str) -> list[dict[str, Any]]:
         """The whole story of a mix."""

@@ -51,7 +51,7 @@ async def test_growing_lets_in_and_shrinking_waits_for_leavers() -> None:
     await settle()
     assert visitors.inside == [0, 1, 2]
     turns.resize(1)
-    assert turns.surplus == 2
+    assert turns.size == 1
     visitors.leave[0].set()
     visitors.leave[1].set()
     await settle()

@@ -42,8 +42,11 @@ class Log:
         self.records.append(record)
         return record
 
-    def config(self, value: Mapping[str, Any] | bytes | None, actor: str | None = None) -> Record:
+    def config(
+        self, value: Mapping[str, Any] | bytes | None, actor: str | None = None, **numbers: int
+    ) -> Record:
         headers = [("actor", actor.encode())] if actor else []
+        headers += [(name.replace("_", "-"), str(number).encode()) for name, number in numbers.items()]
         return self.append(value, topic="render-config", key=b"render", headers=headers)
 
     def mix(self, mix_id: str = "m1", partition: int = 0) -> "MixLog":

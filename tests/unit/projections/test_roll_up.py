@@ -5,6 +5,7 @@ import pytest
 from projections.store import Store
 from tests.unit.projections.histories import START_MS, Log
 from tests.unit.projections.reading import row, rows, stats, told
+from topics.config import RenderClipConfig
 
 
 def test_every_figure_of_a_mix_with_retries_fallthrough_and_placeholders(store: Store) -> None:
@@ -308,10 +309,30 @@ def test_config_history_merges_parts_and_says_who_changed_what(store: Store) -> 
     )
     assert [tuple(version.values()) for version in history] == [
         (0, "ann", True, '{"max_parallelism":[4,9]}', "9"),
-        (1, None, False, "{}", "9"),
-        (2, None, True, '{"max_retry":[2,0]}', "9"),
-        (3, None, False, "{}", "9"),
-        (4, None, True, '{"max_parallelism":[9,4],"max_retry":[0,2]}', "4"),
+        (1, "kcat", False, "{}", "9"),
+        (2, "kcat", True, '{"max_retry":[2,0]}', "9"),
+        (3, "kcat", False, "{}", "9"),
+        (4, "kcat", True, '{"max_parallelism":[9,4],"max_retry":[0,2]}', "4"),
+    ]
+
+
+def test_config_history_knows_late_changes_and_leaves_restatements_out(store: Store) -> None:
+    whole = {**RenderClipConfig().model_dump(), "max_retry": 9}
+    log = Log()
+    log.config({"max_retry": 9})
+    log.config(whole, "serve", config_version=0, config_as_of=0)
+    log.config({**whole, "max_retry": 1}, "ann", config_base=0)
+    log.config({**whole, "max_retry": 5}, "bob", config_base=0)
+    log.config(whole, "serve", config_version=0, config_as_of=3)
+    told(store, log.records)
+    history = rows(
+        store, "SELECT config_version, actor, valid, error, changes FROM config_history ORDER BY ALL"
+    )
+    assert [tuple(version.values()) for version in history] == [
+        (0, "kcat", True, None, '{"max_retry":[2,9]}'),
+        (2, "ann", True, None, '{"max_retry":[9,1]}'),
+        (3, "bob", False, "it was made to version 0, and version 2 was in force", "{}"),
+        (4, "serve", True, None, '{"max_retry":[1,9]}'),
     ]
 
 

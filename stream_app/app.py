@@ -7,6 +7,7 @@ import socket
 from collections.abc import AsyncIterator
 from contextlib import aclosing, asynccontextmanager, suppress
 from functools import partial
+from math import nan
 
 import faust
 from prometheus_client import start_http_server
@@ -70,6 +71,7 @@ async def run_worker(settings: Settings, stop: asyncio.Event) -> None:
     worker = settings.worker_id or f"{socket.gethostname()}-{os.getpid()}"
     await create_topics(settings)
     port = serve_metrics(settings)
+    metrics.watch_disk(settings.artifacts_dir)
     config = RenderConfigReader(settings)
     async with (
         _writer(settings, "worker") as writer,
@@ -139,7 +141,8 @@ async def run_serve(settings: Settings, stop: asyncio.Event) -> None:
         projection = ProjectionService(
             lambda: make_consumer(settings), store, Publisher(store, settings.snapshot_path)
         )
-        metrics.PROJECTION_LAG.set_function(lambda: projection.lag or 0)
+        metrics.PROJECTION_LAG.set_function(lambda: nan if projection.lag is None else projection.lag)
+        metrics.watch_disk(settings.artifacts_dir)
         async with (
             _writer(settings, "api") as writer,
             aclosing(SnapshotReader(settings.snapshot_path)) as snapshot,

@@ -79,6 +79,8 @@ class GroupReader(ConsumerRebalanceListener):  # type: ignore[misc]
         self._window = window
         self._trackers: dict[TopicPartition, OffsetTracker] = {}
         self._consumer: AIOKafkaConsumer | None = None
+        for counter in (metrics.COMMITS, metrics.COMMIT_FAILURES):
+            counter.labels(group_id)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Read until `stop`, through any number of rebalances and broker failures."""

@@ -160,3 +160,10 @@ def test_why_a_record_does_not_fit_says_where_and_never_with_which_value() -> No
     assert "mix_id: Input should be a valid string" in read.error
     assert "event_id: Field required" in read.error
     assert "hunter2" not in read.error
+
+
+def test_very_many_errors_of_a_record_are_told_in_short() -> None:
+    read = read_event(b'{"type": "mix-accepted", "lines": [' + b", ".join([b"{}"] * 1000) + b"]}")
+    assert isinstance(read, Poison)
+    assert read.error.endswith(" more")
+    assert len(read.error) < 3000

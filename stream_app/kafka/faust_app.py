@@ -53,10 +53,10 @@ def make_faust_app(settings: Settings, group_id: str) -> faust.App:
         autodiscover=False,
     )
 
-    @app.on_partitions_assigned.connect
+    @app.on_partitions_assigned.connect  # type: ignore[arg-type] # mode's type of a handler fits no function
     async def tell(_: faust.App, assigned: set[TopicPartition], **__: object) -> None:
-        owned = sorted(partition.partition for partition in assigned)
-        log.info("kafka.partitions_assigned", group=group_id, partitions=owned)
+        partitions = sorted(each.partition for each in assigned)
+        log.info("kafka.partitions_assigned", group=group_id, partitions=partitions)
 
     return app
 

@@ -17,6 +17,7 @@ from projections.store import Store, is_damage
 from projections.story import Story, turning_points
 from stream_app.domain.errors import OwnFaultError
 from stream_app.kafka.record import Record
+from stream_app.telemetry import metrics
 from stream_app.telemetry.log import get_logger
 
 POLL_MS = 100
@@ -128,6 +129,7 @@ class ProjectionService:
         """Reopen the file, since only it knows what was written, and wait a little."""
         delay = RETRY_DELAY_S[min(self._failures, len(RETRY_DELAY_S) - 1)]
         self._failures += 1
+        metrics.PROJECTION_FAILURES.inc()
         log.warning("projection.interrupted", error=str(error), delay_s=delay)
         if isinstance(error, duckdb.Error) and is_damage(error) and self._failures > 1:
             await self._start_over(error)

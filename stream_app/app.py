@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from contextlib import aclosing, asynccontextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
+from math import nan
 
 import faust
 from prometheus_client import start_http_server
@@ -80,6 +81,7 @@ async def run_worker(settings: Settings, stop: asyncio.Event) -> None:
     worker = settings.worker_id or f"{socket.gethostname()}-{os.getpid()}"
     await create_topics(settings)
     port = serve_metrics(settings)
+    metrics.watch_disk(settings.artifacts_dir)
     reader = RenderConfigReader(settings)
     async with (
         exporting_traces(settings, "worker", worker),
@@ -154,7 +156,8 @@ async def run_serve(settings: Settings, stop: asyncio.Event) -> None:
         projection = ProjectionService(
             lambda: make_consumer(settings), store, Publisher(store, settings.snapshot_path)
         )
-        metrics.PROJECTION_LAG.set_function(lambda: projection.lag or 0)
+        metrics.PROJECTION_LAG.set_function(lambda: nan if projection.lag is None else projection.lag)
+        metrics.watch_disk(settings.artifacts_dir)
         reader = RenderConfigReader(settings, on_change=_announce_news)
         async with (
             exporting_traces(settings, "serve", f"{socket.gethostname()}-{os.getpid()}"),

@@ -13,6 +13,9 @@ MAX_NESTING = 100
 MAX_RECORD_BYTES = 16 * 2**20
 """Largest value of a record: 10,000 lines with candidates are 1-3 MB."""
 
+MAX_TOLD = 20
+"""Errors of one record that are told."""
+
 ModelT = TypeVar("ModelT")
 
 
@@ -68,7 +71,15 @@ def _read(adapter: TypeAdapter[ModelT], raw: bytes | None) -> ModelT | Poison | 
     try:
         return adapter.validate_json(raw, extra="ignore")
     except ValidationError as error:
-        return Poison(f"does not fit its model: {error}", stage="validate")
+        return Poison(f"does not fit its model: {_in_words(error)}", stage="validate")
+
+
+def _in_words(error: ValidationError) -> str:
+    """What is wrong and where, never with which value: an address may carry a token."""
+    errors = error.errors(include_url=False, include_context=False, include_input=False)
+    told = [f"{'.'.join(map(str, each['loc'])) or 'value'}: {each['msg']}" for each in errors[:MAX_TOLD]]
+    more = [f"and {len(errors) - MAX_TOLD} more"] if len(errors) > MAX_TOLD else []
+    return "; ".join([*told, *more])
 
 
 def _nesting(value: dict[str, Any]) -> int:

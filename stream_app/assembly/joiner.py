@@ -94,9 +94,14 @@ class Joiner:
             nonlocal since_ms
             if since_ms is None:
                 since_ms = self._clock()
+                metrics.PAUSED.labels("joining").inc()
                 log.error("render_worker.paused", **about, error=str(error))
 
-        yield paused
+        try:
+            yield paused
+        finally:
+            if since_ms is not None:
+                metrics.PAUSED.labels("joining").dec()
         # Not when it is given up: its next owner will say how it goes on.
         if since_ms is not None:
             log.info("render_worker.resumed", **about, paused_ms=self._clock() - since_ms)

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from stream_app.telemetry import metrics
 from stream_app.telemetry.log import get_logger
 
 SAY_AFTER_S = 5.0
@@ -34,6 +35,7 @@ class Outage:
             if not self._late:
                 log.error("render_worker.paused", error="Kafka does not take what was done; waiting for it")
             self._late += 1
+            metrics.PAUSED.labels("kafka").set(self._late)
 
         timer = asyncio.get_running_loop().call_later(self._say_after_s, notice)
         try:
@@ -42,5 +44,6 @@ class Outage:
             timer.cancel()
             if is_late:
                 self._late -= 1
+                metrics.PAUSED.labels("kafka").set(self._late)
                 if not self._late:
                     log.info("render_worker.resumed")

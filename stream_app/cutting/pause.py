@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from stream_app.clock import Clock
+from stream_app.telemetry import metrics
 from stream_app.telemetry.log import get_logger
 
 PROBE_EVERY_MS = 2000
@@ -50,6 +51,7 @@ class Pause:
         if is_first:
             self._since_ms = self.clock()
             self._next_probe_ms = self._since_ms + PROBE_EVERY_MS
+            metrics.PAUSED.labels("cutting").set(1)
             log.error("render_worker.paused", error=str(error), probe_every_ms=PROBE_EVERY_MS)
         self.ended(order, well=False)
         return is_first
@@ -61,5 +63,6 @@ class Pause:
         self._probe = None
         self._next_probe_ms = self.clock() + PROBE_EVERY_MS
         if well:
+            metrics.PAUSED.labels("cutting").set(0)
             log.info("render_worker.resumed", paused_ms=self.clock() - self._since_ms)
             self._since_ms = None

@@ -89,12 +89,14 @@ class Cutter:
     async def run(self, stop: asyncio.Event) -> None:
         """Start waiting tasks whenever there is room, until `stop`."""
         stopping = asyncio.create_task(stop.wait())
+        metrics.TASKS_WAITING.set_function(lambda: len(self._queue))
         try:
             while not stop.is_set():
                 self._wake.clear()
                 self._start_what_fits()
                 await self._until_something_changes(stopping)
         finally:
+            metrics.TASKS_WAITING.set_function(lambda: 0)
             stopping.cancel()
 
     def deliver(self, delivery: Delivery) -> None:
@@ -202,7 +204,6 @@ class Cutter:
             if waiting is None:
                 break
             self._start(waiting)
-        metrics.TASKS_WAITING.set(len(self._queue))
 
     def _start(self, waiting: Waiting) -> None:
         held = self._held[waiting.order]
@@ -244,6 +245,7 @@ class Cutter:
         else:
             self._pause.ended(held.order, well=False)
             is_its_own = True
+            metrics.ATTEMPTS_CRASHED.inc()
             log.error(
                 "render_worker.attempt_crashed",
                 mix_id=held.mix_id,

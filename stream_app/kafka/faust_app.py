@@ -14,6 +14,7 @@ from faust.exceptions import ConsumerNotStarted
 from stream_app.domain.errors import ClipfoldError
 from stream_app.kafka.clients import bootstrap_servers, ssl_context
 from stream_app.settings import Settings
+from stream_app.telemetry.log import get_logger
 from topics.registry import MAX_MESSAGE_BYTES
 
 NEVER_S = 86_400
@@ -21,12 +22,14 @@ NEVER_S = 86_400
 
 STOP_TIMEOUT_S = 30.0
 
+log = get_logger()
+
 
 def make_faust_app(settings: Settings, group_id: str) -> faust.App:
     """A Faust app whose consumer group is `group_id`; agents are declared on it by the caller."""
     urls = ";".join(f"kafka://{address}" for address in bootstrap_servers(settings).split(","))
     session_s = settings.kafka_session_timeout_ms / 1000
-    return faust.App(
+    app = faust.App(
         group_id,
         broker=urls,
         broker_credentials=_credentials(settings),
@@ -49,6 +52,13 @@ def make_faust_app(settings: Settings, group_id: str) -> faust.App:
         worker_redirect_stdouts=False,
         autodiscover=False,
     )
+
+    @app.on_partitions_assigned.connect  # type: ignore[arg-type] # mode's type of a handler fits no function
+    async def tell(_: faust.App, assigned: set[TopicPartition], **__: object) -> None:
+        partitions = sorted(each.partition for each in assigned)
+        log.info("kafka.partitions_assigned", group=group_id, partitions=partitions)
+
+    return app
 
 
 async def run_faust(app: faust.App, stop: asyncio.Event) -> None:

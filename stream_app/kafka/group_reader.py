@@ -96,6 +96,8 @@ class GroupReader(ConsumerRebalanceListener):  # type: ignore[misc]
         self._client_id = f"{CLIENT_ID}-{worker}" if worker else CLIENT_ID
         self._trackers: dict[TopicPartition, OffsetTracker] = {}
         self._consumer: AIOKafkaConsumer | None = None
+        for counter in (metrics.COMMITS, metrics.COMMIT_FAILURES):
+            counter.labels(group_id)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Read until `stop`, through any number of rebalances and broker failures."""

@@ -63,6 +63,7 @@ class Watchdog:
     async def _look(self) -> None:
         owned = list(self._owned())
         if not owned:
+            metrics.LAG.labels(self._group_id).set(0)
             return
         # Of the group only to read its offsets: it subscribes to nothing, so it never joins.
         consumer = make_consumer(self._settings, group_id=self._group_id)

@@ -9,7 +9,7 @@ from typing import Any
 import structlog
 
 _SECRET_KEY = re.compile(r"token|secret|password|authorization", re.IGNORECASE)
-_URL = re.compile(r"(https?://)(?:[^\s/@\"']*@)?([^\s?#\"']*)(?:[?#][^\s\"']*)?")
+_URL = re.compile(r"(\b[a-z][a-z0-9+.-]*://)(?:[^\s/?#\"']*@)?([^\s?#\"']*)(?:[?#][^\s\"']*)?", re.IGNORECASE)
 
 Logger = structlog.stdlib.BoundLogger
 
@@ -63,10 +63,26 @@ def _add_trace_id(_: Any, __: str, line: MutableMapping[str, Any]) -> MutableMap
 
 
 def hide_secrets(_: Any, __: str, line: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    """Drop fields that are named like a secret; take user names and query strings out of addresses."""
+    """Drop fields that are named like a secret; take user names and query strings out of addresses.
+
+    At any depth: libraries log what they were handed.
+    """
     for key in [key for key in line if _SECRET_KEY.search(key)]:
         del line[key]
     for key, value in line.items():
-        if isinstance(value, str) and "://" in value:
-            line[key] = _URL.sub(r"\1\2", value)
+        line[key] = _without_secrets(value)
     return line
+
+
+def _without_secrets(value: Any) -> Any:
+    if isinstance(value, str):
+        return _URL.sub(r"\1\2", value) if "://" in value else value
+    if isinstance(value, dict):
+        return {
+            key: _without_secrets(each)
+            for key, each in value.items()
+            if not (isinstance(key, str) and _SECRET_KEY.search(key))
+        }
+    if isinstance(value, list | tuple):
+        return [_without_secrets(each) for each in value]
+    return value

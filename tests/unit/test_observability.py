@@ -1,8 +1,13 @@
+from math import isnan
 from pathlib import Path
+from typing import get_args
 
+import pytest
 from prometheus_client import REGISTRY
 
+from stream_app.domain.intake import Result
 from stream_app.telemetry import metrics
+from topics.reasons import FallbackReason
 
 PAGE = Path(__file__).parents[2] / "observability" / "README.md"
 SUFFIX = {"counter": "_total", "info": "_info"}
@@ -27,5 +32,35 @@ def test_no_metric_has_a_label_that_grows_without_end() -> None:
     }
     assert labels <= {
         *("worker", "reason", "group", "topic", "result", "le", "version"),
-        *("method", "route", "status"),
+        *("method", "route", "status", "part"),
     }
+
+
+def test_the_disk_of_a_folder_that_is_not_there_yet_is_measured(tmp_path: Path) -> None:
+    metrics.watch_disk(tmp_path / "not" / "yet")
+    free, size = (REGISTRY.get_sample_value(f"render_disk_{name}_bytes") for name in ("free", "size"))
+    assert free is not None
+    assert size is not None
+    assert 0 < free <= size
+
+
+def test_a_disk_that_cannot_be_asked_is_not_taken_for_a_full_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def gone(_: Path) -> None:
+        raise OSError
+
+    monkeypatch.setattr("shutil.disk_usage", gone)
+    metrics.watch_disk(tmp_path)
+    free = REGISTRY.get_sample_value("render_disk_free_bytes")
+    assert free is not None
+    assert isnan(free)
+
+
+def test_counters_are_there_before_their_first_increase() -> None:
+    """Prometheus sees no increase in a series that is first seen at 1."""
+    for reason in FallbackReason:
+        for name in ("render_clip_failures_total", "render_clip_placeholder_total"):
+            assert REGISTRY.get_sample_value(name, {"reason": reason}) is not None
+    for result in get_args(Result):
+        assert REGISTRY.get_sample_value("render_requests_total", {"result": result}) is not None

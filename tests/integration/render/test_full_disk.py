@@ -114,7 +114,9 @@ def assert_nothing_was_given_up(stack: Stack, disk: Disk, story: list[dict[str, 
             content = disk.seen(path_of(event["uri"])).read_bytes()
             assert hashlib.sha256(content).hexdigest() == event["sha256"]
     given_up = ("render_clip_failures_total{", "render_clip_placeholder_total{")
-    assert not [name for name in stack.worker.metrics() if name.startswith(given_up)]
+    metrics = stack.worker.metrics()
+    assert not [name for name, count in metrics.items() if name.startswith(given_up) and count]
+    assert not [name for name, waiting in metrics.items() if name.startswith("render_paused{") and waiting]
     assert stack.kcat("-C", "-t", "dead-letters", "-e", "-o", "beginning") == ""
 
 
@@ -136,6 +138,7 @@ def test_cuts_wait_for_room(small_disk: tuple[Stack, Disk], slow_case: dict[str,
     stack.worker.wait_for("render_worker.clip_task_completed", mix_id=mix_id, count=3)
     disk.fill()
     stack.worker.wait_for("render_worker.paused")
+    assert stack.worker.metrics()['render_paused{part="cutting"}'] == 1
     begun = len(said(stack, "twelvelabs.video_clip", mix_id))
 
     def is_probing() -> bool:
@@ -171,6 +174,7 @@ def test_a_join_waits_for_room(small_disk: tuple[Stack, Disk], slow_case: dict[s
         return len(changes) > 3
 
     wait_until(is_tried_again, "the join is tried again")
+    assert stack.worker.metrics()['render_paused{part="joining"}'] == 1
     wait_until(lambda: disk.free == left, "what was written of the video is gone")
     disk.clear()
     story = wait_for_end(stack, mix_id, revision=2)

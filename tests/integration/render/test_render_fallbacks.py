@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from fractions import Fraction
+from math import isfinite
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -20,7 +21,7 @@ from sample_table import SAMPLES
 
 from tests.fault_server import Fault, FaultServer
 from tests.integration.render.conftest import Stack
-from tests.integration.render.roles import ROOT
+from tests.integration.render.roles import ROOT, Role, wait_until
 
 SAMPLES_DIR = ROOT / "media/samples"
 PROFILE = {"width": 640, "height": 360, "fps": "30", "quality": "draft"}
@@ -96,7 +97,34 @@ def shown(rendered: dict[str, Any]) -> dict[int, tuple[int, Fraction]]:
     return seen
 
 
-def test_every_line_ends_in_its_clip_or_in_its_reason(stack: Stack, server: FaultServer) -> None:
+@contextmanager
+def second_worker(stack: Stack, folder: Path) -> Iterator[Role]:
+    """One beside that of the stack, with its own share of the tasks."""
+    second = Role("worker", stack.worker.environment, folder / "second.log").start()
+    try:
+        for group in ("clipfold-cutter", "clipfold-assembler", "clipfold-intake"):
+            second.wait_for("kafka.partitions_assigned", group=group, timeout_s=120)
+        yield second
+    finally:
+        assert second.terminate() == 0
+
+
+def sums(workers: tuple[Role, ...]) -> Counter[str]:
+    """Every metric, summed over the workers."""
+    total: Counter[str] = Counter()
+    for worker in workers:
+        total.update({name: int(value) for name, value in worker.metrics().items() if isfinite(value)})
+    return total
+
+
+def said(workers: tuple[Role, ...]) -> list[dict[str, Any]]:
+    """What any of the workers said of the mix."""
+    return [line for worker in workers for line in worker.lines() if line.get("mix_id") == "fallbacks"]
+
+
+def test_every_line_ends_in_its_clip_or_in_its_reason(
+    stack: Stack, server: FaultServer, tmp_path: Path
+) -> None:
     server.put("/page.mp4", b"<html><body>not found</body></html>" * 100)
     server.faults |= {
         "/broken.mp4": Fault(status=500),
@@ -121,9 +149,17 @@ def test_every_line_ends_in_its_clip_or_in_its_reason(stack: Stack, server: Faul
             [candidate("away", server.url("/away.mp4"))],
             [candidate("cut", server.url("/cut.mp4"))],
         ]
-        before = stack.worker.metrics()
-        stack.submit(request_of("fallbacks", lines))
-        stack.wait_for_end("fallbacks")
+        with second_worker(stack, tmp_path) as second:
+            workers = (stack.worker, second)
+            before = sums(workers)
+            stack.submit(request_of("fallbacks", lines))
+            stack.wait_for_end("fallbacks")
+            wait_until(
+                lambda: any(line["event"] == "render_worker.clip_stats" for line in said(workers)),
+                "it is told",
+            )
+            counted = sums(workers)
+    counted.subtract(before)
     story = stack.events("fallbacks")
     rendered = story[-1]
     assert rendered["type"] == "mix-rendered"
@@ -133,7 +169,8 @@ def test_every_line_ends_in_its_clip_or_in_its_reason(stack: Stack, server: Faul
     neon = next(sample.number for sample in SAMPLES if sample.name == "neon-grid")
     assert_shows(shown(rendered), {0: 12_000, 5: 5_000, 6: 12_500}, neon)
     assert_retried(story)
-    assert_counted_alike(stack, before)
+    assert_counted_alike(stack, counted, said(workers))
+    assert all(any(said((worker,))) for worker in workers), "one had no part in it"
     assert not (stack.artifacts / "render_tmp" / "job_fallbacks").exists()
     left = {file.name for file in (stack.artifacts / "clips" / ".tmp").iterdir()}
     # Copies of transport streams on a straight clock are kept for other lines for a while.
@@ -152,16 +189,29 @@ def assert_retried(story: list[dict[str, Any]]) -> None:
     assert tries == {"missing": 2, "broken": 3, "dead": 3, "stream": 1, "page": 1, "away": 1, "cut": 3}
 
 
-def assert_counted_alike(stack: Stack, before: dict[str, float]) -> None:
+def assert_counted_alike(stack: Stack, counted: Counter[str], logged: list[dict[str, Any]]) -> None:
+    """SQL, the sums of the metrics over the workers, and their logs say the same."""
     ((counts,),) = stack.sql(
         "SELECT fallback_reason_counts::VARCHAR FROM clip_stats WHERE mix_id = 'fallbacks'"
     )
     assert json.loads(counts) == REASONS
-    after = stack.worker.metrics()
-    for reason, count in REASONS.items():
-        name = f'render_clip_placeholder_total{{reason="{reason}"}}'
-        assert after[name] - before.get(name, 0) == count
-    logged = [line for line in stack.worker.lines() if line.get("mix_id") == "fallbacks"]
+    assert reasons_in(counted, "render_clip_placeholder_total") == REASONS
+    failures = dict(
+        stack.sql(
+            "SELECT reason, count(*) FROM attempts "
+            "WHERE mix_id = 'fallbacks' AND outcome = 'failed' GROUP BY reason"
+        )
+    )
+    assert reasons_in(counted, "render_clip_failures_total") == failures
+    exceptions = Counter(line["reason"] for line in logged if line["event"].endswith("_exception"))
+    assert exceptions == failures
+    ((completed,),) = stack.sql(
+        "SELECT count(*) FROM attempts WHERE mix_id = 'fallbacks' AND outcome = 'completed'"
+    )
+    assert counted["render_clip_duration_ms_count"] == completed
+    assert sum(line["event"] == "render_worker.clip_task_completed" for line in logged) == completed
+    assert counted['render_requests_total{result="accepted"}'] == 1
+    assert counted['render_mixes_ended_total{result="mix-rendered"}'] == 1
     placeholders = [line for line in logged if line["event"] == "render_worker.placeholder_inserted"]
     assert Counter(line["fallback_reason"] for line in placeholders) == REASONS
     had_not = [line for line in logged if line["event"] == "twelvelabs.retrieve_exception"]
@@ -169,7 +219,17 @@ def assert_counted_alike(stack: Stack, before: dict[str, float]) -> None:
     assert "/page.mp4 is no video file" in page["error"]
     assert {line["reason"] for line in had_not} == REASONS.keys() - {"no_candidates"}
     assert all(line["level"] == "warning" and line["error"] and line["video_id"] for line in had_not)
-    assert after["render_fetch_bytes_total"] > before["render_fetch_bytes_total"]
+    assert counted["render_fetch_bytes_total"] > 0
+
+
+def reasons_in(counted: Counter[str], metric: str) -> dict[str, int]:
+    """How often each reason occurred, as the metric has it."""
+    prefix = f'{metric}{{reason="'
+    return {
+        name.removeprefix(prefix).removesuffix('"}'): count
+        for name, count in counted.items()
+        if name.startswith(prefix) and count
+    }
 
 
 def test_lines_of_one_source_fetch_it_once(stack: Stack, server: FaultServer) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 
 import pytest
+from prometheus_client import REGISTRY
 from structlog.testing import capture_logs
 
 from stream_app.cutting.outage import Outage
@@ -13,6 +14,10 @@ async def send(outage: Outage, acknowledged: asyncio.Event) -> None:
         await acknowledged.wait()
 
 
+def waiting() -> float | None:
+    return REGISTRY.get_sample_value("render_paused", {"part": "kafka"})
+
+
 async def test_many_sends_that_wait_are_said_once_and_so_is_their_end() -> None:
     outage, acknowledged = Outage(say_after_s=0), asyncio.Event()
     with capture_logs() as lines:
@@ -20,9 +25,11 @@ async def test_many_sends_that_wait_are_said_once_and_so_is_their_end() -> None:
         for _ in range(10):
             await asyncio.sleep(0)
         assert [line["event"] for line in lines] == ["render_worker.paused"]
+        assert waiting() == 4
         acknowledged.set()
         await asyncio.gather(*sends)
     assert [line["event"] for line in lines] == ["render_worker.paused", "render_worker.resumed"]
+    assert waiting() == 0
 
 
 @pytest.mark.parametrize("how", [asyncio.CancelledError, RuntimeError])

@@ -151,3 +151,19 @@ def test_an_event_that_does_not_fit_says_which_field(field: str, value: Any) -> 
 
 def test_a_record_has_room_for_ten_thousand_lines_with_candidates() -> None:
     assert MAX_RECORD_BYTES == 16_777_216
+
+
+def test_why_a_record_does_not_fit_says_where_and_never_with_which_value() -> None:
+    raw = b'{"type": "clip-task", "mix_id": 7, "uri": "http://ann:hunter2@cdn.example/a.mp4?k=hunter2"}'
+    read = read_task(raw)
+    assert isinstance(read, Poison)
+    assert "mix_id: Input should be a valid string" in read.error
+    assert "event_id: Field required" in read.error
+    assert "hunter2" not in read.error
+
+
+def test_very_many_errors_of_a_record_are_told_in_short() -> None:
+    read = read_event(b'{"type": "mix-accepted", "lines": [' + b", ".join([b"{}"] * 1000) + b"]}")
+    assert isinstance(read, Poison)
+    assert read.error.endswith(" more")
+    assert len(read.error) < 3000

@@ -107,7 +107,7 @@ class Overview:
 
     def ended(self) -> list[MixEnded]:
         """What ended last, the newest first."""
-        return list(reversed(self._ended.values()))
+        return sorted(self._ended.values(), key=lambda end: end.at_ms, reverse=True)
 
     def workers(self, now_ms: int) -> Iterator[WorkerSeen]:
         """Workers of whom anything was heard in the last minute."""
@@ -123,8 +123,9 @@ class Overview:
     def _note_end(self, end: MixRejected | MixEnd) -> None:
         self._ended.pop(end.mix_id, None)
         self._ended[end.mix_id] = MixEnded(end.mix_id, end.type.removeprefix("mix-"), end.at_ms)
-        while len(self._ended) > ENDS_KEPT:
-            del self._ended[next(iter(self._ended))]
+        if len(self._ended) > ENDS_KEPT:
+            # Not the first that was read: partitions are read one after the other.
+            del self._ended[min(self._ended, key=lambda mix_id: self._ended[mix_id].at_ms)]
 
     def _note_worker(self, event: AnyMixEvent) -> None:
         if not isinstance(event, AttemptEvent | ClipPlaceholder):

@@ -81,6 +81,15 @@ def scraped(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     with FaultServer(ROOT / "media/samples").in_thread() as server, running_prometheus(targets, folder) as it:
         wait_until(lambda: len(it.instant("up == 1")) == len(targets), "both are scraped")
         since = time.time()
+
+        def wait_for_two_scrapes_more() -> None:
+            scrapes = f"sum(count_over_time(up[{int(time.time() - since) + 60}s]))"
+            seen = float(it.instant(scrapes)[0]["value"][1])
+            enough = seen + 2 * len(targets)
+            wait_until(lambda: float(it.instant(scrapes)[0]["value"][1]) >= enough, "two scrapes more")
+
+        # What grows before the first scrape of the time shown does not count as growth.
+        wait_for_two_scrapes_more()
         ended = 'sum(render_mixes_ended_total{result="mix-rendered"})'
         before = float(it.instant(ended)[0]["value"][1])
         stack.submit(request(server))
@@ -88,12 +97,7 @@ def scraped(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
             assert listed.status == 200
         stack.wait_for_end(MIX)
         wait_until(lambda: float(it.instant(ended)[0]["value"][1]) > before, "its end is scraped")
-        # Two scrapes more, so that each rate has seen the last change.
-        scrapes = f"sum(count_over_time(up[{int(time.time() - since) + 60}s]))"
-        seen = float(it.instant(scrapes)[0]["value"][1])
-        wait_until(
-            lambda: float(it.instant(scrapes)[0]["value"][1]) >= seen + 2 * len(targets), "two scrapes more"
-        )
+        wait_for_two_scrapes_more()
         yield Scraped(it, since, time.time())
 
 

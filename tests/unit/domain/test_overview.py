@@ -38,7 +38,11 @@ def test_of_a_mix_that_was_accepted_before_only_the_end_is_told_once() -> None:
 
 
 def test_the_newest_ends_are_kept() -> None:
-    ends = [rendered(STATS).model_copy(update={"mix_id": f"m{number}"}) for number in range(9)]
+    # In the order of partitions, which is none of time.
+    ends = [
+        rendered(STATS).model_copy(update={"mix_id": f"m{number}", "at_ms": number})
+        for number in (8, 0, 3, 1, 7, 2, 5, 4, 6)
+    ]
     assert [each.mix_id for each in told(*ends).ended()] == ["m8", "m7", "m6", "m5", "m4"]
 
 

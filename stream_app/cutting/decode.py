@@ -13,8 +13,9 @@ import av
 from av.container import InputContainer
 from av.video.stream import VideoStream
 
-from stream_app.cutting.damage import TRUSTING_DECODERS, ZEROS
+from stream_app.cutting.damage import REORDER, TRUSTING_DECODERS, ZEROS, complaints
 from stream_app.cutting.deinterlace import SourceFrame, deinterlaced
+from stream_app.cutting.h264 import is_idr
 from stream_app.cutting.index import SourceIndex, open_source, packets_of
 from stream_app.cutting.orders import ABSENT
 from stream_app.domain.errors import SourceError
@@ -29,6 +30,9 @@ SKIPPING_CODECS = frozenset({"h264", "mpeg2video"})
 
 HEVC's may be referred to by higher layers, and dav1d loses its way.
 """
+
+FAREWELL = "mmco: unref short failure"
+"""FFmpeg's word for H.264 data that let go of a picture which is not there."""
 
 
 class _UnusableError(Exception):
@@ -100,6 +104,8 @@ class _Run:
         """The last damage before the first wanted frame."""
         self.landed_at: int | None = None
         """The first keyframe that came."""
+        self._farewells = 0
+        """Packets that may still let go of a picture from before the landing."""
 
     def frames(self, landing_s: int | None, before: int) -> Iterator[av.VideoFrame]:
         """Yield what comes out, in order of presentation, from a landing `before` a pts on."""
@@ -111,7 +117,7 @@ class _Run:
         context.options = {"err_detect": "explode"}
         whole = context.name not in SKIPPING_CODECS
         for packet in packets_of(self._container, self._stream):
-            self._note_keyframe(packet.pts, is_keyframe=packet.is_keyframe)
+            self._note_keyframe(packet)
             self._check_presence(packet)
             self._check_place(packet)
             # A deinterlacer needs a frame's neighbours; otherwise what no other frame needs may be left out.
@@ -146,10 +152,16 @@ class _Run:
         if place == len(positions) or (positions[place], times[place]) != (packet.pos, packet.pts):
             raise _UnusableError("its index leads elsewhere than it says")
 
-    def _note_keyframe(self, pts: int | None, *, is_keyframe: bool) -> None:
-        if is_keyframe and pts is not None and self.landed_at is None:
+    def _note_keyframe(self, packet: "av.Packet[VideoStream]") -> None:
+        pts = packet.pts
+        if not packet.is_keyframe or pts is None:
+            return
+        if self.landed_at is None:
             self.landed_at = pts
-        if is_keyframe and pts is not None and pts <= self._first:
+            context = self._stream.codec_context
+            if context.name == "h264" and not is_idr(bytes(packet), context.extradata):
+                self._farewells = REORDER
+        if pts <= self._first:
             self._key = pts if self._key is None else max(self._key, pts)
 
     def _decode(self, packet: "av.Packet[VideoStream]") -> Iterator[av.VideoFrame]:
@@ -157,7 +169,7 @@ class _Run:
             self._note_damage(packet.pts)
             return
         try:
-            frames = packet.decode()
+            frames = self._decoded(packet)
         except av.error.EOFError:
             return
         except av.FFmpegError:
@@ -168,6 +180,23 @@ class _Run:
                 self._note_damage(frame.pts)
             elif frame.pts is not None:
                 yield frame
+
+    def _decoded(self, packet: "av.Packet[VideoStream]") -> list[av.VideoFrame]:
+        """What a packet gives.
+
+        In an open group of pictures the first packets let go of pictures from before the keyframe. That
+        they were never decoded takes nothing away from what is: it is no damage, though FFmpeg calls it so.
+        """
+        if not self._farewells:
+            return packet.decode()
+        self._farewells -= 1
+        with complaints() as said:
+            try:
+                return packet.decode()
+            except av.error.InvalidDataError:
+                if {what.strip() for _, _, what in said} != {FAREWELL}:
+                    raise
+                return []
 
     def _note_damage(self, pts: int | None) -> None:
         if pts is None or pts >= self._first:

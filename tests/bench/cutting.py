@@ -23,6 +23,7 @@ from statistics import median
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
+import fairness
 import scaling
 from baseline import Script, builds, write_script
 from processes import MB, PeakMemory, cpu_s
@@ -239,6 +240,21 @@ def measure_scaling(bench: Bench, bootstrap: str) -> None:
     bench.add(at_least("1 -> 4 workers, of linear", 0.9, linear, how))
 
 
+def measure_fairness(bench: Bench, bootstrap: str) -> None:
+    """A short mix that comes while a long one is being cut."""
+    place = Place(bootstrap, bench.folder / "fairness", bench.workload.root)
+    with workers(place, slots=SLOTS):
+        warm_up(place, bench.workload, f"bench-fair-{int(time.time())}")
+        pairs = [
+            fairness.measure(place, bench.workload, f"bench-fair-{int(time.time())}-{number}")
+            for number in range(bench.rounds)
+        ]
+    seconds = ", ".join(f"{alone:.1f}/{beside:.1f}" for alone, beside in pairs)
+    how = f"against its time alone; seconds, alone/behind: {seconds}"
+    name = f"{fairness.SHORT} lines behind {fairness.LONG:,}"
+    bench.add(at_most(name, 3, median(beside / alone for alone, beside in pairs), how))
+
+
 def measure_rivals(bench: Bench, _bootstrap: str) -> None:
     """What else there is, against the script."""
     script = write_script(bench.workload, builds()["static"], bench.folder / "script-for-rivals")
@@ -261,6 +277,7 @@ def measure_rivals(bench: Bench, _bootstrap: str) -> None:
 PARTS: dict[str, Callable[[Bench, str], None]] = {
     "walls": measure_walls,
     "memory": measure_memory,
+    "fairness": measure_fairness,
     "scaling": measure_scaling,
     "rivals": measure_rivals,
 }

@@ -173,6 +173,25 @@ def render(place: Place, request: dict[str, Any]) -> Rendered:
     return asyncio.run(asyncio.wait_for(_render(place, request), MIX_TIMEOUT_S))
 
 
+def send(place: Place, request: dict[str, Any]) -> None:
+    """Send a request, a revision or a cancellation, and wait for nothing but its acknowledgement."""
+    asyncio.run(asyncio.wait_for(_send(place, request), START_TIMEOUT_S))
+
+
+async def _send(place: Place, request: dict[str, Any]) -> None:
+    settings = Settings(kafka_bootstrap=place.bootstrap, artifacts_dir=place.artifacts)
+    mix_id = request["mix_id"]
+    writer = Writer(settings, "bench")
+    await writer.start()
+    try:
+        partition = home_partition(mix_id)
+        await writer.send(
+            MIX_REQUESTS.name, mix_id.encode(), json.dumps(request).encode(), partition=partition
+        )
+    finally:
+        await writer.stop()
+
+
 async def _render(place: Place, request: dict[str, Any]) -> Rendered:
     settings = Settings(kafka_bootstrap=place.bootstrap, artifacts_dir=place.artifacts)
     mix_id = request["mix_id"]

@@ -18,7 +18,7 @@ def roll_up(con: DuckDBPyConnection) -> int:
     con.begin()
     con.execute("SET VARIABLE round = (SELECT coalesce(max(first_round), 0) + 1 FROM fold.mixes)")
     con.execute(sql_of("expand"))
-    con.execute("CREATE OR REPLACE TEMP TABLE touched AS SELECT DISTINCT event.mix_id AS mix_id FROM useful")
+    con.execute("CREATE OR REPLACE TEMP TABLE touched AS SELECT DISTINCT mix_id FROM useful")
     con.execute(
         "SET VARIABLE since = (SELECT min(first_round) FROM fold.mixes WHERE mix_id IN (FROM touched))"
     )

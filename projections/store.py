@@ -45,6 +45,8 @@ class Store:
         self._config: dict[str, str | bool | int | float | list[str]] = {
             # The oldest format: what is written in it opens in every DuckDB that users may have.
             "storage_compatibility_version": "v1.0.0",
+            # Each publication makes a checkpoint; others in between would write what is deleted again soon.
+            "wal_autocheckpoint": "256MiB",
             "threads": threads,
         }
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -4,14 +4,14 @@
 CREATE OR REPLACE TEMP TABLE arrived AS
 WITH checked AS (
     -- What Python reads as JSON and DuckDB does not is kept as bytes.
-    SELECT * REPLACE (
-        TRY_CAST(value AS JSON) AS value,
-        CASE WHEN json_valid(value) THEN NULL ELSE coalesce(raw, encode(value)) END AS raw
+    SELECT * EXCLUDE (json) REPLACE (
+        json AS value, CASE WHEN json IS NULL THEN coalesce(raw, encode(value)) END AS raw
     )
-    FROM fold.incoming
+    FROM (SELECT *, TRY_CAST(value AS JSON) AS json FROM fold.incoming)
 ),
 parsed AS (
-    SELECT *, json_transform(value, '{
+    -- Flat: of a struct, every field would be read wherever one is asked for.
+    SELECT *, unnest(json_transform(value, '{
         "type": "VARCHAR", "event_id": "VARCHAR", "mix_id": "VARCHAR", "trace_id": "VARCHAR",
         "at_ms": "BIGINT", "submitted_at_ms": "BIGINT", "revision": "BIGINT", "config_version": "BIGINT",
         "clip_task_id": "VARCHAR", "clip_index": "BIGINT", "video_id": "VARCHAR",
@@ -20,7 +20,7 @@ parsed AS (
         "retryable": "BOOLEAN", "fallback_reason": "VARCHAR", "message": "VARCHAR", "uri": "VARCHAR",
         "sha256": "VARCHAR", "bytes": "BIGINT", "frames": "BIGINT", "duration_ms": "BIGINT",
         "method": "VARCHAR", "isolation": "VARCHAR", "first_source_ms": "BIGINT", "last_source_ms": "BIGINT"
-    }') AS event
+    }'))
     FROM checked
 )
 SELECT
@@ -30,29 +30,29 @@ SELECT
         WHEN value IS NULL THEN 'not_json'
         WHEN topic = 'render-config' THEN NULL
         WHEN newer_version THEN 'newer_version'
-        WHEN event.mix_id IS NULL OR NOT coalesce(event.at_ms BETWEEN 0 AND 253402300799999, false) THEN
-            CASE WHEN event.type IN (
+        WHEN mix_id IS NULL OR NOT coalesce(at_ms BETWEEN 0 AND 253402300799999, false) THEN
+            CASE WHEN type IN (
                 'mix-accepted', 'mix-rejected', 'clip-attempt-failed', 'clip-completed', 'clip-placeholder',
                 'mix-rendered', 'mix-failed', 'mix-cancelled'
             ) THEN 'malformed' ELSE 'unknown_type' END
-        WHEN event.type = 'mix-accepted' THEN
-            CASE WHEN event.revision >= 1
-                AND event.submitted_at_ms BETWEEN 0 AND 253402300799999
+        WHEN type = 'mix-accepted' THEN
+            CASE WHEN revision >= 1
+                AND submitted_at_ms BETWEEN 0 AND 253402300799999
                 AND json_type(value, '$.lines') = 'ARRAY'
             THEN NULL ELSE 'malformed' END
-        WHEN event.type IN ('clip-completed', 'clip-attempt-failed') THEN
-            CASE WHEN event.clip_task_id IS NOT NULL AND event.video_id IS NOT NULL
-                AND event.candidate_index >= 0 AND event.attempt >= 1
-                AND event.started_at_ms BETWEEN 0 AND 253402300799999
-                AND event.finished_at_ms BETWEEN 0 AND 253402300799999
-                AND (event.type = 'clip-completed' OR event.reason IS NOT NULL)
+        WHEN type IN ('clip-completed', 'clip-attempt-failed') THEN
+            CASE WHEN clip_task_id IS NOT NULL AND video_id IS NOT NULL
+                AND candidate_index >= 0 AND attempt >= 1
+                AND started_at_ms BETWEEN 0 AND 253402300799999
+                AND finished_at_ms BETWEEN 0 AND 253402300799999
+                AND (type = 'clip-completed' OR reason IS NOT NULL)
             THEN NULL ELSE 'malformed' END
-        WHEN event.type = 'clip-placeholder' THEN
-            CASE WHEN event.clip_task_id IS NOT NULL AND event.fallback_reason IS NOT NULL
+        WHEN type = 'clip-placeholder' THEN
+            CASE WHEN clip_task_id IS NOT NULL AND fallback_reason IS NOT NULL
             THEN NULL ELSE 'malformed' END
-        WHEN event.type = 'mix-rendered' THEN
-            CASE WHEN event.revision >= 1 THEN NULL ELSE 'malformed' END
-        WHEN event.type IN ('mix-rejected', 'mix-failed', 'mix-cancelled') THEN NULL
+        WHEN type = 'mix-rendered' THEN
+            CASE WHEN revision >= 1 THEN NULL ELSE 'malformed' END
+        WHEN type IN ('mix-rejected', 'mix-failed', 'mix-cancelled') THEN NULL
         ELSE 'unknown_type'
     END AS problem
 FROM parsed;
@@ -60,10 +60,10 @@ FROM parsed;
 INSERT INTO events BY NAME
 SELECT
     topic, kafka_partition, kafka_offset, record_key, actor, problem, value, raw,
-    event.type, event.event_id, event.mix_id, event.trace_id,
+    type, event_id, mix_id, trace_id,
     -- A time beyond the year 9999 is no time; epoch_ms would refuse it.
     epoch_ms(coalesce(
-        CASE WHEN event.at_ms BETWEEN 0 AND 253402300799999 THEN event.at_ms END, logged_at_ms
+        CASE WHEN at_ms BETWEEN 0 AND 253402300799999 THEN at_ms END, logged_at_ms
     )) AS occurred_at,
     epoch_ms(logged_at_ms) AS logged_at
 FROM arrived;
@@ -74,46 +74,45 @@ FROM arrived
 WHERE topic = 'render-config' AND record_key = 'render';
 
 CREATE OR REPLACE TEMP TABLE useful AS
-SELECT getvariable('round') AS round, kafka_partition, kafka_offset, event, value
-FROM arrived
+SELECT getvariable('round') AS round, * FROM arrived
 WHERE problem IS NULL AND topic = 'mix-events';
 
 INSERT INTO fold.mix_facts
 SELECT
-    round, event.mix_id, kafka_partition, kafka_offset, event.type, event.at_ms,
-    CASE WHEN event.submitted_at_ms BETWEEN 0 AND 253402300799999 THEN event.submitted_at_ms END,
-    event.revision, event.trace_id, event.uri, event.sha256, event.bytes, event.frames, event.duration_ms,
-    coalesce(event.reason, value ->> '$.errors[0].code'),
-    coalesce(event.message, value ->> '$.errors[0].message')
+    round, mix_id, kafka_partition, kafka_offset, type, at_ms,
+    CASE WHEN submitted_at_ms BETWEEN 0 AND 253402300799999 THEN submitted_at_ms END,
+    revision, trace_id, uri, sha256, bytes, frames, duration_ms,
+    CASE type WHEN 'mix-rejected' THEN value ->> '$.errors[0].code' ELSE reason END,
+    CASE type WHEN 'mix-rejected' THEN value ->> '$.errors[0].message' ELSE message END
 FROM useful
-WHERE event.type LIKE 'mix-%';
+WHERE type LIKE 'mix-%';
 
 INSERT INTO fold.line_facts
 SELECT
     round, mix_id, kafka_partition, kafka_offset, line.line_id, line.clip_task_id, line.clip_index,
     line.start_frame, line.frames, line.extend_frames, line.text, line.start_ms, line.end_ms
 FROM (
-    SELECT round, event.mix_id AS mix_id, kafka_partition, kafka_offset, unnest(json_transform(value -> '$.lines', '[{
+    SELECT round, mix_id AS mix_id, kafka_partition, kafka_offset, unnest(json_transform(value -> '$.lines', '[{
         "line_id": "VARCHAR", "clip_task_id": "VARCHAR", "clip_index": "BIGINT", "start_frame": "BIGINT",
         "frames": "BIGINT", "extend_frames": "BIGINT", "text": "VARCHAR", "start_ms": "BIGINT",
         "end_ms": "BIGINT"
     }]')) AS line
     FROM useful
-    WHERE event.type = 'mix-accepted'
+    WHERE type = 'mix-accepted'
 )
 WHERE line.clip_task_id IS NOT NULL;
 
 INSERT INTO fold.clip_facts
 SELECT
-    round, event.mix_id, kafka_partition, kafka_offset, event.type, event.at_ms,
-    event.clip_task_id, event.clip_index, event.video_id, event.candidate_index, event.attempt,
-    coalesce(event.fallback_reason, event.reason), event.error, event.retryable, event.worker,
-    event.parallel_slot, event.started_at_ms, event.finished_at_ms, event.config_version, event.uri,
-    event.sha256, event.bytes, event.method, event.isolation, event.first_source_ms, event.last_source_ms
+    round, mix_id, kafka_partition, kafka_offset, type, at_ms,
+    clip_task_id, clip_index, video_id, candidate_index, attempt,
+    coalesce(fallback_reason, reason), error, retryable, worker,
+    parallel_slot, started_at_ms, finished_at_ms, config_version, uri,
+    sha256, bytes, method, isolation, first_source_ms, last_source_ms
 FROM useful
-WHERE event.type LIKE 'clip-%';
+WHERE type LIKE 'clip-%';
 
 INSERT INTO fold.mixes
-SELECT DISTINCT event.mix_id, getvariable('round')
+SELECT DISTINCT mix_id, getvariable('round')
 FROM useful
-WHERE event.mix_id NOT IN (SELECT mix_id FROM fold.mixes);
+WHERE mix_id NOT IN (SELECT mix_id FROM fold.mixes);

@@ -28,7 +28,7 @@ import scaling
 from baseline import Script, builds, write_script
 from processes import MB, PeakMemory, cpu_s
 from quality import origins, right_frames, vmaf
-from report import Figure, as_text, at_least, at_most, machine, write_page
+from report import PAGE, Figure, as_text, at_least, at_most, machine, write_table
 from rivals import rivals
 from sources import ROOT, Workload, slow_case, small_source
 from stack import Place, Rendered, kafka, render, workers
@@ -36,7 +36,6 @@ from stack import Place, Rendered, kafka, render, workers
 from stream_app.settings import default_home
 
 CACHE = default_home().parent / "clipfold-bench"
-PAGE = ROOT / "docs" / "performance.md"
 SLOTS = 4
 QUICK_LINES = 12
 
@@ -314,7 +313,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     say()
     say(as_text(bench.figures))
     if chosen.write:
-        write_page(PAGE, datetime.now(UTC).date().isoformat(), where, bench.figures)
+        write_table("cutting", datetime.now(UTC).date().isoformat(), where, bench.figures)
     return int(any(figure.holds is False for figure in bench.figures))
 
 

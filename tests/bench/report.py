@@ -9,7 +9,8 @@ from pathlib import Path
 
 from sources import ROOT
 
-BEGIN, END = "<!-- begin: written by tests/bench/cutting.py -->", "<!-- end -->"
+PAGE = ROOT / "docs" / "performance.md"
+END = "<!-- end -->"
 
 
 @dataclass(frozen=True)
@@ -75,9 +76,12 @@ def _git(*arguments: str) -> str:
     return done.stdout.strip()
 
 
-def write_page(page: Path, date: str, where: str, figures: Sequence[Figure]) -> None:
-    """Put the table into the page, between its two marks; what people wrote around them stays."""
-    before, _, rest = page.read_text(encoding="utf-8").partition(BEGIN)
+def write_table(program: str, date: str, where: str, figures: Sequence[Figure]) -> None:
+    """Put the table of a program into the page, between its two marks; what people wrote around stays."""
+    begin = f"<!-- begin: written by tests/bench/{program}.py -->"
+    before, found, rest = PAGE.read_text(encoding="utf-8").partition(begin)
+    if not found:
+        raise LookupError(f"{PAGE} has no line {begin}")
     after = rest.partition(END)[2]
-    table = f"{BEGIN}\nMeasured {date} on {where}.\n\n{as_markdown(figures)}\n{END}"
-    page.write_text(f"{before}{table}{after}", encoding="utf-8")
+    table = f"{begin}\nMeasured {date} on {where}.\n\n{as_markdown(figures)}\n{END}"
+    PAGE.write_text(f"{before}{table}{after}", encoding="utf-8")

@@ -33,17 +33,17 @@ _Key = tuple[int, int]
 """A task's place in its mix: its priority, negated, and its order."""
 
 _Rank = tuple[int, int, int, int]
-"""A mix's place: its next task's priority, negated; tasks in slots; last turn; that task's order"""
+"""A mix's place: its next task's priority, negated; how much is left of it; last turn; that task's order."""
 
 
 class Queue:
     """The tasks of one worker: those that wait, and which of them are in slots.
 
-    The next task is, of those whose time has come and whose video has room, one of the highest priority; in
-    that one of the mix with the fewest tasks in slots, and of several such mixes of the one whose last turn
-    is longest ago, so that a long mix never starves a short one, even with one slot; in the mix the one
-    delivered first. When a task's deadline passes, it waits no longer for its time or for room and goes
-    before all others.
+    The next task is, of those whose time has come and whose video has room, one of the highest priority. In
+    that, mixes without any task in a slot take turns, so that every mix goes on; what slots are left then go
+    to the mix of which the fewest tasks wait, so that a short one is soon over, however long the others are.
+    In a mix the one delivered first is next. When a task's deadline passes, it waits no longer for its time
+    or for room and goes before all others.
 
     A decision costs the same however many tasks wait. It looks at mixes from the best on, and in each past
     the videos that are full, which are fewer than the slots; only mixes that have nothing but tasks of
@@ -66,7 +66,9 @@ class Queue:
     def add(self, task: Waiting) -> None:
         """Have a task wait for its turn."""
         self._waiting[task.order] = task
-        self._mixes.setdefault(task.mix_id, _Mix()).waiting.add(task.order)
+        self._mixes.setdefault(task.mix_id, _Mix())
+        with self._reranked(task.mix_id) as mix:
+            mix.waiting.add(task.order)
         # Looked at when its time has come, even if that is now: the queue has no clock of its own.
         insort(self._not_due, (task.not_before_ms, task.order))
         if task.deadline_at_ms is not None:
@@ -75,12 +77,11 @@ class Queue:
     def remove(self, order: int) -> None:
         """Forget a task that waits."""
         task = self._waiting.pop(order)
-        mix = self._mixes[task.mix_id]
-        mix.waiting.discard(order)
         _discard(self._not_due, (task.not_before_ms, order))
         if task.deadline_at_ms is not None:
             _discard(self._deadlines, (task.deadline_at_ms, order))
-        with self._reranked(task.mix_id):
+        with self._reranked(task.mix_id) as mix:
+            mix.waiting.discard(order)
             mix.close(task)
 
     def waiting_of(self, mix_id: str) -> list[int]:
@@ -183,7 +184,8 @@ class _Mix:
     def rank(self, full: Collection[str] = ()) -> "_Rank | None":
         """Where its next task puts it, leaving out tasks of `full` videos; `None` without one."""
         key = next((key for key, video in self._heads if video not in full), None)
-        return None if key is None else (key[0], self.in_slots, self.last_turn, key[1])
+        left = len(self.waiting) if self.in_slots else 0
+        return None if key is None else (key[0], left, self.last_turn, key[1])
 
     def _change_lane(self, task: Waiting, change: Callable[[list[_Key], _Key], None]) -> None:
         lane = self._lanes.setdefault(task.video, [])

@@ -11,6 +11,7 @@ LONG, SHORT = 1_000, 5
 
 def measure(place: Place, workload: Workload, name: str) -> tuple[float, float]:
     """Seconds of the short mix alone, and behind a long one that is cancelled afterwards."""
+    place.forget_clips()
     alone = render(place, _mix(workload, f"{name}-alone", SHORT, shift_ms=100)).wall_s
     long_id = f"{name}-long"
     send(place, _mix(workload, long_id, LONG, shift_ms=0))

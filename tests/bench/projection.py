@@ -78,8 +78,9 @@ SELECT 1, mix_id, kafka_partition, kafka_offset, unnest(line)
 FROM (SELECT *, unnest(lines) AS line FROM event WHERE type = 'mix-accepted');
 INSERT INTO fold.clip_facts
 SELECT 1, mix_id, kafka_partition, kafka_offset, type, at_ms, clip_task_id, clip_index, video_id,
-    candidate_index, attempt, coalesce(fallback_reason, reason), error, retryable, worker, parallel_slot, started_at_ms,
-    finished_at_ms, config_version, uri, sha256, bytes, method, isolation, first_source_ms, last_source_ms
+    candidate_index, attempt, coalesce(fallback_reason, reason), error, retryable, worker, parallel_slot,
+    started_at_ms, finished_at_ms, config_version, uri, sha256, bytes, method, isolation, first_source_ms,
+    last_source_ms
 FROM event WHERE type LIKE 'clip-%';
 CREATE TEMP TABLE touched AS SELECT DISTINCT mix_id FROM event;
 SET VARIABLE since = 0;

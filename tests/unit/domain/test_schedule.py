@@ -47,7 +47,15 @@ def test_the_urgent_mix_goes_first() -> None:
 def test_a_short_mix_is_not_starved_by_a_long_one() -> None:
     long = [waiting(order, "long", f"v{order}") for order in range(100)]
     short = [waiting(1000 + order, "short", f"w{order}") for order in range(5)]
-    assert Counter(order >= 1000 for order in start(queue_of(*long, *short))) == {False: 2, True: 2}
+    assert Counter(order >= 1000 for order in start(queue_of(*long, *short))) == {False: 1, True: 3}
+
+
+def test_every_mix_goes_on_however_many_short_ones_there_are() -> None:
+    mixes = [waiting(order, f"mix-{order % 4}", f"v{order}") for order in range(40)]
+    short = [waiting(1000 + order, "short", f"w{order}") for order in range(2)]
+    assert Counter(order % 4 for order in start(queue_of(*mixes, *short), slots=5)[:4]) == dict.fromkeys(
+        range(4), 1
+    )
 
 
 def test_a_single_slot_goes_round_the_mixes() -> None:
@@ -115,7 +123,8 @@ class Plain:
 
     def take_next(self, limit: int, now_ms: int) -> int | None:
         at_video = Counter(task.video for task in self.in_slots)
-        of_mix = Counter(task.mix_id for task in self.in_slots)
+        going_on = {task.mix_id for task in self.in_slots}
+        left = Counter(task.mix_id for task in self.tasks.values())
         for task in self.tasks.values():
             if task.deadline_at_ms is not None and task.deadline_at_ms <= now_ms:
                 late = replace(task, video=None, priority=OVERDUE_PRIORITY, not_before_ms=0)
@@ -129,7 +138,7 @@ class Plain:
             startable,
             key=lambda task: (
                 -task.priority,
-                of_mix[task.mix_id],
+                left[task.mix_id] if task.mix_id in going_on else 0,
                 self.last_turn(task.mix_id),
                 task.order,
             ),
@@ -205,22 +214,27 @@ TestQueueFollowsItsRules = QueueFollowsItsRules.TestCase
 
 
 def simulate(mixes: dict[str, list[int]], slots: int) -> dict[str, int]:
-    """When each mix ends, all being queued at once; a mix is the durations of its cuts."""
+    """When each mix ends, delivered one by one while the slots are full; a mix is its cuts' durations."""
     queue, order, duration = Queue(), 0, {}
+    ends: dict[str, int] = {}
+    running: list[tuple[int, int, Waiting]] = []
+    now = 0
+
+    def fill_slots() -> None:
+        while len(running) < slots and (task := queue.take_next(per_video_limit=2, now_ms=now)):
+            heapq.heappush(running, (now + duration[task.order], task.order, task))
+
     for mix_id, durations in mixes.items():
         for each in durations:
             order += 1
             duration[order] = each
             queue.add(waiting(order, mix_id, f"{mix_id}-{order}"))
-    ends: dict[str, int] = {}
-    running: list[tuple[int, int, Waiting]] = []
-    now = 0
-    while running or len(queue):
-        while len(running) < slots and (task := queue.take_next(per_video_limit=2, now_ms=now)):
-            heapq.heappush(running, (now + duration[task.order], task.order, task))
+        fill_slots()
+    while running:
         now, _, ended = heapq.heappop(running)
         queue.release(ended)
         ends[ended.mix_id] = now
+        fill_slots()
     return ends
 
 

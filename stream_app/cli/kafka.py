@@ -1,6 +1,8 @@
 """`clipfold kafka` and `clipfold topics`: the embedded broker, and the topics of any Kafka."""
 
 import asyncio
+from dataclasses import asdict
+from typing import Annotated, Any
 
 import typer
 
@@ -11,16 +13,29 @@ from stream_app.kafka import broker
 from stream_app.kafka.topology import create_topics, find_mismatches
 from stream_app.settings import Settings
 
-kafka_app = typer.Typer(help="The embedded Kafka broker: a real one, for a machine that has none.")
+kafka_app = typer.Typer(help="The embedded Kafka: a real one, for a machine that has none.")
 topics_app = typer.Typer(help="Declare and verify the topics.")
 
 
+Brokers = Annotated[
+    int | None,
+    typer.Option(
+        help="1, or 3 for a cluster that goes on when one is lost; without it as many as there were"
+    ),
+]
+
+
 @kafka_app.command()
-def start() -> None:
-    """Start the broker, fetching it first when it was never here; a running one is left as it is."""
+def start(brokers: Brokers = None) -> None:
+    """Start Kafka, fetching it first when it was never here; a broker that runs is left as it is."""
     with exit_codes():
-        running = broker.start(Settings().home, on_progress=note)
-        note("Kafka was started" if running.started_here else "Kafka was running already")
+        running = broker.start(Settings().home, brokers=brokers, on_progress=note)
+        if running.started_here:
+            note("Kafka was started")
+        elif running.started:
+            note(f"Kafka was running; started again: node {', '.join(map(str, sorted(running.started)))}")
+        else:
+            note("Kafka was running already")
         print(running.bootstrap)
 
 
@@ -33,18 +48,33 @@ def stop() -> None:
 
 @kafka_app.command()
 def status(*, as_json: AsJson = False) -> None:
-    """Say whether the broker runs and where."""
+    """Say whether Kafka runs and where; of a cluster, which of its brokers do."""
     with exit_codes():
         running = broker.status(Settings().home)
-        facts = {
+        nodes = running.nodes if running else ()
+        facts: dict[str, Any] = {
             "running": running is not None,
             "bootstrap": running.bootstrap if running else None,
+        }
+        of_first = {
             "pid": running.pid if running else None,
             "data_dir": str(running.data_dir) if running else None,
         }
-        (print_json if as_json else print_facts)(facts)
+        if as_json:
+            shown = [{**asdict(node), "data_dir": str(node.data_dir)} for node in nodes]
+            print_json({**facts, **of_first, "nodes": shown})
+        elif len(nodes) > 1:
+            print_facts(facts | {f"node {node.number}": _in_words(node) for node in nodes})
+        else:
+            print_facts(facts | of_first)
         if running is None:
             raise typer.Exit(Exit.SERVICE_MISSING)
+
+
+def _in_words(node: broker.BrokerNode) -> str:
+    if node.pid is None:
+        return "down; `clipfold kafka start` brings it back"
+    return f"{node.bootstrap}, process {node.pid}, data in {node.data_dir}"
 
 
 @topics_app.command()

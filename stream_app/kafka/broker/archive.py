@@ -9,6 +9,7 @@ from stream_app.child_process import die_with_parent, end_group
 from stream_app.kafka.broker.errors import BrokerError
 from stream_app.kafka.broker.java import Java
 from stream_app.kafka.broker.jvm import broker_command, storage_tool
+from stream_app.kafka.broker.nodes import Node
 from stream_app.kafka.broker.place import BrokerPlace, ProgramPlace
 from stream_app.kafka.broker.ports import choose_ports
 from stream_app.kafka.broker.readiness import wait_until_ready
@@ -65,9 +66,10 @@ def make_archive(program: ProgramPlace, java: Java, deadline: Deadline, tell: Ca
 def _train(program: ProgramPlace, java: Java, deadline: Deadline) -> Path:
     place = BrokerPlace.under(program.training)
     place.root.mkdir(parents=True)
-    ports = choose_ports(None)
-    format_storage(place, storage_tool(java, program), ports, deadline)
-    write_properties(place, ports)
+    (ports,) = choose_ports(None)
+    node = Node(place, ports)
+    format_storage(node, storage_tool(java, program), deadline)
+    write_properties(node)
     made = place.root / "classes"
     option = "AOTCacheOutput" if java.major >= FIRST_WITH_AOT else "ArchiveClassesAtExit"
     command = broker_command(java, program, place, f"-XX:{option}={made}")

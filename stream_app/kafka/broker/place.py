@@ -49,6 +49,15 @@ class BrokerPlace:
         """The broker's folder in `home`."""
         return cls(_plain(home) / "broker")
 
+    def node(self, number: int) -> "BrokerPlace":
+        """The folder of one broker of several, `number` from 1."""
+        return BrokerPlace(self.root / f"node-{number}")
+
+    @property
+    def cluster(self) -> Path:
+        """What the brokers of a cluster have in common; a home of one broker has no such file."""
+        return self.root / "cluster.json"
+
     @property
     def data(self) -> Path:
         """What Kafka stores; it is there only when it is formatted to the end."""

@@ -6,11 +6,16 @@ from contextlib import ExitStack
 from stream_app.kafka.broker.properties import Ports
 
 
-def choose_ports(preferred: Ports | None) -> Ports:
-    """Two ports that nobody listens on: each the preferred one if it is free, else any."""
+def choose_ports(*preferred: Ports | None) -> tuple[Ports, ...]:
+    """For each broker two ports that nobody listens on: the preferred ones where they are free, else any."""
     with ExitStack() as held:
-        clients = _hold(held, preferred.clients if preferred else 0)
-        return Ports(clients, _hold(held, preferred.controller if preferred else 0))
+        return tuple(
+            Ports(
+                _hold(held, ports.clients if ports else 0),
+                _hold(held, ports.controller if ports else 0),
+            )
+            for ports in preferred
+        )
 
 
 def _hold(held: ExitStack, wanted: int) -> int:

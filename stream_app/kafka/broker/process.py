@@ -7,8 +7,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -82,21 +82,28 @@ def is_alive(place: BrokerPlace, run: Run) -> bool:
     return _command_line(run.pid).endswith(f" {MAIN_CLASS} {place.properties}")
 
 
-def end(place: BrokerPlace, run: Run, *, timeout_s: float) -> None:
-    """End the broker: SIGTERM, a wait, SIGKILL. Its ports and files are free afterwards.
+def end(runs: Mapping[BrokerPlace, Run], *, timeout_s: float) -> None:
+    """End brokers, all at once: SIGTERM, a wait, SIGKILL. Their ports and files are free afterwards.
 
     Raises:
-        BrokerError: it is there even after SIGKILL.
+        BrokerError: one is there even after SIGKILL.
     """
-    with _watched(run.pid) as process:
-        if not is_alive(place, run):
-            return
+    with ExitStack() as handles:
+        left = {place: (run, handles.enter_context(_watched(run.pid))) for place, run in runs.items()}
         for number, limit_s in ((signal.SIGTERM, timeout_s), (signal.SIGKILL, KILL_WAIT_S)):
-            with suppress(ProcessLookupError):
-                os.kill(run.pid, number)
-            if _ends(place, run, process, Deadline(limit_s)):
-                return
-    raise BrokerError(f"Kafka, process {run.pid}, did not end within {KILL_WAIT_S:.0f} s of SIGKILL")
+            left = {place: (run, handle) for place, (run, handle) in left.items() if is_alive(place, run)}
+            for run, _ in left.values():
+                with suppress(ProcessLookupError):
+                    os.kill(run.pid, number)
+            deadline = Deadline(limit_s)
+            left = {
+                place: (run, handle)
+                for place, (run, handle) in left.items()
+                if not _ends(place, run, handle, deadline)
+            }
+    if left:
+        pids = ", ".join(str(run.pid) for run, _ in left.values())
+        raise BrokerError(f"Kafka, process {pids}, did not end within {KILL_WAIT_S:.0f} s of SIGKILL")
 
 
 @contextmanager

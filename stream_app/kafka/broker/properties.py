@@ -13,20 +13,13 @@ FOR_EVER_MINUTES = 5_256_000
 
 SHARED: dict[str, str] = {
     "process.roles": "broker,controller",
-    "node.id": str(NODE_ID),
     "controller.listener.names": "CONTROLLER",
     "inter.broker.listener.name": "PLAINTEXT",
     "listener.security.protocol.map": "CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT",
     # Topics are declared, never made by a typing error.
     "auto.create.topics.enable": "false",
-    # One node cannot keep copies.
-    "offsets.topic.replication.factor": "1",
     "offsets.topic.num.partitions": "1",
-    "transaction.state.log.replication.factor": "1",
-    "transaction.state.log.min.isr": "1",
     "transaction.state.log.num.partitions": "1",
-    "share.coordinator.state.topic.replication.factor": "1",
-    "share.coordinator.state.topic.min.isr": "1",
     # The log is the truth: nothing of it goes because time went by.
     "log.retention.ms": "-1",
     "offsets.retention.minutes": str(FOR_EVER_MINUTES),
@@ -55,12 +48,25 @@ class Ports:
     controller: int
 
 
-def server_properties(ports: Ports, *, log_dirs: str) -> str:
-    """The text of `server.properties`; `log_dirs` is relative to the folder that the JVM works in."""
+Voters = tuple[Ports, ...]
+"""The ports of each broker of a cluster, by node id from 1."""
+
+
+def server_properties(ports: Ports, *, log_dirs: str, node_id: int = NODE_ID, voters: Voters = ()) -> str:
+    """The text of `server.properties`.
+
+    Args:
+        ports: where this broker listens.
+        log_dirs: relative to the folder that the JVM works in.
+        node_id: of this broker, from 1.
+        voters: the ports of every broker of the cluster by `node_id`; none for a broker that stands alone.
+    """
     listeners = f"PLAINTEXT://127.0.0.1:{ports.clients},CONTROLLER://127.0.0.1:{ports.controller}"
     settings = {
         **SHARED,
-        "controller.quorum.bootstrap.servers": f"127.0.0.1:{ports.controller}",
+        **_copies(len(voters) or 1),
+        **_quorum(ports, voters),
+        "node.id": str(node_id),
         "listeners": listeners,
         "advertised.listeners": listeners,
         "log.dirs": log_dirs,
@@ -72,6 +78,8 @@ def docker_environment() -> dict[str, str]:
     """The same settings as the image `apache/kafka` wants them: environment variables."""
     settings = {
         **SHARED,
+        **_copies(1),
+        "node.id": str(NODE_ID),
         "controller.quorum.voters": f"{NODE_ID}@localhost:9093",
         "listeners": "PLAINTEXT://:9092,CONTROLLER://:9093",
         "advertised.listeners": "PLAINTEXT://127.0.0.1:9092",
@@ -79,3 +87,23 @@ def docker_environment() -> dict[str, str]:
     }
     variables = {f"KAFKA_{name.upper().replace('.', '_')}": value for name, value in settings.items()}
     return {**variables, "KAFKA_HEAP_OPTS": " ".join(HEAP)}
+
+
+def _copies(brokers: int) -> dict[str, str]:
+    """Every broker has a copy, and a record counts as written when all but one have it."""
+    copies, in_sync = str(brokers), str(max(1, brokers - 1))
+    return {
+        **({} if brokers == 1 else {"default.replication.factor": copies, "min.insync.replicas": in_sync}),
+        "offsets.topic.replication.factor": copies,
+        "transaction.state.log.replication.factor": copies,
+        "transaction.state.log.min.isr": in_sync,
+        "share.coordinator.state.topic.replication.factor": copies,
+        "share.coordinator.state.topic.min.isr": in_sync,
+    }
+
+
+def _quorum(ports: Ports, voters: Voters) -> dict[str, str]:
+    if not voters:
+        return {"controller.quorum.bootstrap.servers": f"127.0.0.1:{ports.controller}"}
+    named = (f"{number}@127.0.0.1:{voter.controller}" for number, voter in enumerate(voters, NODE_ID))
+    return {"controller.quorum.voters": ",".join(named)}

@@ -1,15 +1,14 @@
 """The broker's folder: its settings, and a data folder that is formatted to the end or not there."""
 
-import base64
-import secrets
 import shutil
 import subprocess
 from contextlib import suppress
 from pathlib import Path
 
 from stream_app.kafka.broker.errors import BrokerError
+from stream_app.kafka.broker.nodes import Node, new_cluster_id
 from stream_app.kafka.broker.place import BrokerPlace
-from stream_app.kafka.broker.properties import Ports, server_properties
+from stream_app.kafka.broker.properties import server_properties
 from stream_app.kafka.broker.waiting import Deadline
 
 MARK = "meta.properties"
@@ -19,37 +18,38 @@ LAST_WORDS = 2000
 """Characters of a program's output that an error shows."""
 
 
-def write_properties(place: BrokerPlace, ports: Ports, *, data: Path | None = None) -> None:
+def write_properties(node: Node, *, data: Path | None = None) -> None:
     """Write `server.properties` anew: its ports may have changed, or clipfold may be a newer one."""
-    text = server_properties(ports, log_dirs=(data or place.data).name)
+    place = node.place
+    text = server_properties(
+        node.ports, log_dirs=(data or place.data).name, node_id=node.number, voters=node.voters
+    )
     place.properties.write_text(text, encoding="utf-8")
 
 
-def format_storage(place: BrokerPlace, tool: list[str], ports: Ports, deadline: Deadline) -> None:
+def format_storage(node: Node, tool: list[str], deadline: Deadline) -> None:
     """Make the data folder if there is none; it gets its name when it is complete, so a kill harms nothing.
 
     Args:
-        place: the broker's folder.
+        node: the broker; Kafka notes the controller's port in the data folder.
         tool: the command line of Kafka's storage tool, without its arguments.
-        ports: of the broker; Kafka notes the controller's in the data folder.
         deadline: when it must be done.
 
     Raises:
         BrokerError: it could not be formatted, or there are files that are not Kafka's.
     """
+    place = node.place
     if (place.data / MARK).exists():
         return
     if place.data.exists() and any(place.data.iterdir()):
         raise BrokerError(
             f"{place.data} holds files but no {MARK}, so Kafka has not made them: move the folder away"
         )
+    place.root.mkdir(parents=True, exist_ok=True)
     shutil.rmtree(place.formatting, ignore_errors=True)
-    write_properties(place, ports, data=place.formatting)
-    _run_tool(
-        [*tool, "format", "--standalone", "-t", _new_cluster_id(), "-c", str(place.properties)],
-        place,
-        deadline,
-    )
+    write_properties(node, data=place.formatting)
+    cluster = ["-t", node.cluster_id] if node.cluster_id else ["--standalone", "-t", new_cluster_id()]
+    _run_tool([*tool, "format", *cluster, "-c", str(place.properties)], place, deadline)
     place.formatting.replace(place.data)
 
 
@@ -60,13 +60,6 @@ def cluster_id(place: BrokerPlace) -> str | None:
             if line.startswith("cluster.id="):
                 return line.partition("=")[2].strip()
     return None
-
-
-def _new_cluster_id() -> str:
-    # Kafka reads an id that starts with a dash as an option.
-    while (name := base64.urlsafe_b64encode(secrets.token_bytes(16)).decode().rstrip("=")).startswith("-"):
-        pass
-    return name
 
 
 def _run_tool(command: list[str], place: BrokerPlace, deadline: Deadline) -> None:

@@ -25,7 +25,7 @@ def test_it_counts_as_alive_while_the_kernel_puts_the_program_into_it(tmp_path: 
             looked_until = time.monotonic() + WATCHED_S
             while time.monotonic() < looked_until:
                 assert is_alive(place, run)
-            end(place, run, timeout_s=10)
+            end({place: run}, timeout_s=10)
             assert not is_alive(place, run)
         finally:
             if is_alive(place, run):

@@ -3,7 +3,6 @@
 import os
 import re
 import subprocess
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -47,7 +46,7 @@ def pattern(output: str) -> re.Pattern[str]:
 
 
 @pytest.fixture(scope="module")
-def printed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[str]]:
+def printed(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     """What each block printed; one that fails ends them all."""
     folder = tmp_path_factory.mktemp("demo")
     typed = "".join(f"{step.commands}printf '%s\\n' '{MARK}'\n" for step in steps(PAGE.read_text("utf-8")))
@@ -71,7 +70,7 @@ def printed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[str]]:
             check=False,
         )
     assert done.returncode == 0, f"{done.stdout[-2000:]}\n{done.stderr[-2000:]}{logs(folder)}"
-    yield done.stdout.split(f"{MARK}\n")
+    return done.stdout.split(f"{MARK}\n")
 
 
 def logs(folder: Path) -> str:

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +13,7 @@ from aiokafka.errors import KafkaError
 from duckdb import DuckDBPyConnection
 
 from projections.fold import Place
-from projections.log_reader import MakeConsumer, attach
+from projections.log_reader import LOG_TOPICS, MakeConsumer, attach
 from projections.store import Store
 from projections.tables import ATTEMPTS, CLIP_STATS, CLIPS, EVENTS, RENDER_JOBS, Table
 from stream_app.domain.errors import OwnFaultError
@@ -71,6 +71,38 @@ async def rebuild(
             await asyncio.wait_for(consumer.stop(), 10)
 
 
+def fold_records(
+    store: Store,
+    records: Iterable[Record],
+    *,
+    until: Mapping[Place, int] | None = None,
+    before_ms: int | None = None,
+) -> int:
+    """Fold records that were read somewhere else into `store`, a fresh one, and roll it up.
+
+    Args:
+        store: where to.
+        records: in any order; those of other topics than the log's are passed over.
+        until: fold no record at or after these offsets.
+        before_ms: fold no record with a Kafka timestamp at or after this.
+
+    Returns:
+        How many records were folded.
+    """
+    partitions: dict[Place, list[Record]] = {}
+    for record in records:
+        if record.ref.topic in LOG_TOPICS:
+            partitions.setdefault((record.ref.topic, record.ref.partition), []).append(record)
+    folded = 0
+    for place, found in partitions.items():
+        found.sort(key=lambda record: record.ref)
+        wanted, _ = _before(found, (until or {}).get(place, found[-1].ref.offset + 1), before_ms)
+        for start in range(0, len(wanted), BATCH):
+            folded += store.fold(wanted[start : start + BATCH])
+    store.roll_up()
+    return folded
+
+
 async def _fold_to(
     consumer: AIOKafkaConsumer, store: Store, stops: dict[Place, int], before_ms: int | None
 ) -> int:
@@ -110,6 +142,13 @@ def _before(records: list[Record], stop: int, before_ms: int | None) -> tuple[li
             return wanted, record.ref.offset
         wanted.append(record)
     return wanted, stop
+
+
+def positions_of(snapshot: Path) -> dict[Place, int]:
+    """For each partition, the offset up to which a snapshot tells the log."""
+    with duckdb.connect(snapshot, read_only=True) as con:
+        rows = con.execute("SELECT topic, kafka_partition, next_offset FROM snapshot_info").fetchall()
+    return {(topic, partition): next_offset for topic, partition, next_offset in rows}
 
 
 def digest(con: DuckDBPyConnection) -> dict[str, str]:

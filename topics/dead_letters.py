@@ -15,14 +15,14 @@ class DeadLetter:
 
     key: bytes | None
     value: bytes | None
-    headers: list[tuple[str, bytes]]
+    headers: list[tuple[str, bytes | None]]
 
 
 def dead_letter(
     ref: RecordRef,
     key: bytes | None,
     value: bytes | None,
-    headers: Iterable[tuple[str, bytes]],
+    headers: Iterable[tuple[str, bytes | None]],
     why: Poison,
     *,
     timestamp_ms: int,

@@ -15,7 +15,8 @@ from topics.events import MixEvent
 from topics.ids import traceparent
 from topics.tasks import ClipTask
 
-Headers = list[tuple[str, bytes]]
+Headers = list[tuple[str, bytes | None]]
+"""Of a record: kcat can send names without a value."""
 STRUCTURED = "application/cloudevents+json"
 TYPE_PREFIX = "clipfold."
 VERSION = "v1"

@@ -4,7 +4,7 @@ import logging
 
 import typer
 
-from stream_app.cli import config, doctor, kafka, render, requests, revise, roles, sql, top
+from stream_app.cli import config, doctor, kafka, render, replay, requests, revise, roles, sql, top
 
 app = typer.Typer(
     name="clipfold",
@@ -25,6 +25,8 @@ for command in (
     requests.show,
     requests.events,
     sql.sql,
+    replay.replay,
+    replay.export_log,
     doctor.doctor,
 ):
     app.command()(command)

@@ -35,7 +35,7 @@ class ConfigWriter:
 
     async def change(self, config: RenderClipConfig, *, base: int, actor: str) -> Told:
         """Ask for `config` in place of version `base`; what became of it."""
-        headers = [(BASE_HEADER, str(base).encode()), (ACTOR_HEADER, actor.encode())]
+        headers: Headers = [(BASE_HEADER, str(base).encode()), (ACTOR_HEADER, actor.encode())]
         offset = await self._send(config, headers)
         told = self._reader.told(offset)
         if told is None:
@@ -49,7 +49,7 @@ class ConfigWriter:
 
     async def restate(self, in_force: ConfigInForce) -> None:
         """Say again what is in force, or bring back what was; void when something newer was not read yet."""
-        headers = [
+        headers: Headers = [
             (VERSION_HEADER, str(in_force.version).encode()),
             (AS_OF_HEADER, str(self._reader.state.read_to).encode()),
             (ACTOR_HEADER, SERVE.encode()),

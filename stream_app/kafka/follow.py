@@ -70,6 +70,29 @@ async def read_record(settings: Settings, ref: RecordRef) -> Record | None:
     return None
 
 
+async def read_topic(settings: Settings, topic: str) -> AsyncGenerator[Record, None]:
+    """Every record that a topic holds now, one partition after the other.
+
+    Raises:
+        KafkaError: Kafka cannot be reached, or has no such topic.
+    """
+    for partition in await _partitions(settings, topic):
+        async with aclosing(_read_partition(settings, partition, live=False, start=0, end=None)) as records:
+            async for record in records:
+                if record is not None:
+                    yield record
+
+
+async def _partitions(settings: Settings, topic: str) -> list[TopicPartition]:
+    consumer = make_consumer(settings, topic)
+    try:
+        await consumer.start()
+        return sorted(TopicPartition(topic, number) for number in consumer.partitions_for_topic(topic) or ())
+    finally:
+        with suppress(KafkaError, TimeoutError):
+            await asyncio.wait_for(consumer.stop(), settings.kafka_request_timeout_ms / 1000)
+
+
 async def _read_partition(
     settings: Settings, partition: TopicPartition, *, live: bool, start: int, end: int | None
 ) -> AsyncGenerator[Record | None, None]:

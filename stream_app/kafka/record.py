@@ -34,6 +34,6 @@ class Record:
         return cls(ref, round(message.timestamp * 1000), message.key, message.value, list(pairs))
 
     def header(self, name: str) -> str | None:
-        """The last header of that name, as text."""
-        values = [value for key, value in self.headers if key == name]
+        """The last header of that name that has a value (kcat can send ones without), as text."""
+        values = [value for key, value in self.headers if key == name and value is not None]
         return values[-1].decode(errors="replace") if values else None

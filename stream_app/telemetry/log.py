@@ -70,19 +70,20 @@ def hide_secrets(_: Any, __: str, line: MutableMapping[str, Any]) -> MutableMapp
     for key in [key for key in line if _SECRET_KEY.search(key)]:
         del line[key]
     for key, value in line.items():
-        line[key] = _without_secrets(value)
+        line[key] = without_secrets(value)
     return line
 
 
-def _without_secrets(value: Any) -> Any:
+def without_secrets(value: Any) -> Any:
+    """`value` without fields named like a secret, and without what addresses may tell, at any depth."""
     if isinstance(value, str):
         return _URL.sub(r"\1\2", value) if "://" in value else value
     if isinstance(value, dict):
         return {
-            key: _without_secrets(each)
+            key: without_secrets(each)
             for key, each in value.items()
             if not (isinstance(key, str) and _SECRET_KEY.search(key))
         }
     if isinstance(value, list | tuple):
-        return [_without_secrets(each) for each in value]
+        return [without_secrets(each) for each in value]
     return value

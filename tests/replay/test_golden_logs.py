@@ -1,8 +1,8 @@
 """Golden logs: what the projection said of them once, it says for ever. No Kafka is needed.
 
-A log is a text file of one JSON object a line: `topic`, `partition`, `offset`, `timestamp_ms`, `key`,
-`headers` and `value` (text). Its expectation lies beside it. After a wanted change, write the
-expectations anew with `python -m tests.replay.test_golden_logs`, and read the difference before keeping it.
+A log is a dump as `clipfold export-log` and `kcat -J` make it. Its expectation lies beside it. After a wanted
+change, write the expectations anew with `python -m tests.replay.test_golden_logs`, and read the difference
+before keeping it.
 """
 
 import json
@@ -14,25 +14,16 @@ import pytest
 
 from projections.store import Store
 from projections.tables import PUBLIC_TABLES, SNAPSHOT_INFO
+from stream_app.kafka.dump import read_dump
 from stream_app.kafka.record import Record
-from topics.ids import RecordRef
 
 GOLDEN = Path(__file__).parent / "golden"
 LOGS = sorted(GOLDEN.glob("*.log.jsonl"))
 
 
 def read_log(path: Path) -> list[Record]:
-    def read(line: str) -> Record:
-        told = json.loads(line)
-        return Record(
-            RecordRef(told["topic"], told["partition"], told["offset"]),
-            told["timestamp_ms"],
-            told["key"].encode(),
-            None if told["value"] is None else told["value"].encode(),
-            [(name, value.encode()) for name, value in told["headers"].items()],
-        )
-
-    return [read(line) for line in path.read_text().splitlines()]
+    with path.open("rb") as lines:
+        return list(read_dump(lines, path.name))
 
 
 def tables_of(records: list[Record]) -> dict[str, list[Any]]:

@@ -1,0 +1,330 @@
+"""A whole clipfold that may be harmed: Kafka, workers that are started again when they die, serve."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import duckdb
+from load import FPS, LINES, Ledger, make_sources, mix, send, send_raw
+
+from stream_app.kafka import broker
+from tests.integration.render.roles import Role, wait_until
+
+HERE = Path(__file__).parent
+SESSION_TIMEOUT_MS = 6000
+"""The shortest that a broker allows by default: a shorter test."""
+
+MAX_PAUSE_MS = SESSION_TIMEOUT_MS + 5000
+SLOTS = 4
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What the verifier found."""
+
+    report: dict[str, Any]
+    table: str
+
+    @property
+    def is_green(self) -> bool:
+        return not self.report["findings"]
+
+    def broken(self) -> set[str]:
+        return {finding["promise"] for finding in self.report["findings"]}
+
+
+@dataclass
+class World:
+    """Everything in `folder`.
+
+    Attributes:
+        brokers: of Kafka, 1 or 3.
+        workers_wanted: how many run; one that dies is started again at once.
+        spoilt: what the launcher does to the product; see launcher.py.
+    """
+
+    folder: Path
+    brokers: int = 1
+    workers_wanted: int = 1
+    spoilt: dict[str, str] = field(default_factory=dict)
+    environment: dict[str, str] = field(default_factory=dict)
+    wrappers: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    roles: dict[str, Role] = field(default_factory=dict)
+    sent: int = 0
+
+    def __post_init__(self) -> None:
+        self.sources.mkdir(parents=True)
+        make_sources(self.sources)
+        self.ledger = Ledger(self.folder / "ledger.jsonl")
+        self._minding = threading.Event()
+        self._lock = threading.RLock()
+        self._minder = threading.Thread(target=self._mind, daemon=True)
+
+    @property
+    def sources(self) -> Path:
+        return self.folder / "sources"
+
+    @property
+    def artifacts(self) -> Path:
+        return self.folder / "artifacts"
+
+    @property
+    def bootstrap(self) -> str:
+        return self.kafka.bootstrap
+
+    def start(self) -> None:
+        self.start_kafka()
+        self.start_role("serve")
+        for number in range(self.workers_wanted):
+            self.start_role(f"worker-{number}")
+        self._minder.start()
+        self.wait_ready()
+
+    def start_kafka(self) -> None:
+        """Start what is down of it."""
+        self.kafka = broker.start(
+            self.folder / "kafka", brokers=self.brokers, cache=broker.default_home(), timeout_s=300
+        )
+
+    def wait_ready(self) -> None:
+        for name in self.workers:
+            self.roles[name].wait_for("kafka.partitions_assigned", group="clipfold-cutter", timeout_s=120)
+        self.roles["serve"].wait_for("serve.started", timeout_s=120)
+
+    @property
+    def workers(self) -> list[str]:
+        return sorted(name for name in self.roles if name.startswith("worker"))
+
+    def start_role(self, name: str) -> None:
+        kind = name.partition("-")[0]
+        spoilt = self.spoilt.get(kind)
+        launcher = (sys.executable, "-m", "tests.chaos.launcher", spoilt) if spoilt else ()
+        role = Role(
+            kind,
+            {
+                "RENDER_KAFKA_BOOTSTRAP": self.bootstrap,
+                "RENDER_ARTIFACTS_DIR": str(self.artifacts),
+                "RENDER_MEDIA_ROOTS": str(self.sources),
+                "RENDER_CLIP_CONCURRENCY": str(SLOTS),
+                "RENDER_KAFKA_SESSION_TIMEOUT_MS": str(SESSION_TIMEOUT_MS),
+                "RENDER_METRICS_PORT": "0",
+                "RENDER_API_PORT": "0",
+                "RENDER_SANDBOX": "off",
+                "CHAOS_NOTES": str(self.folder),
+                **self.environment,
+            },
+            self.folder / f"{name}.log",
+            (*self.wrappers.get(kind, ()), *launcher),
+        )
+        with self._lock:
+            self.roles[name] = role.start()
+
+    def _mind(self) -> None:
+        """Start again what has died, as a supervisor does."""
+        while not self._minding.wait(0.05):
+            with self._lock:
+                for name, role in list(self.roles.items()):
+                    if role.process.poll() is not None:
+                        self.start_role(name)
+
+    def send(self, mixes: int, *, lines: int = LINES) -> None:
+        """Have so many further mixes acknowledged; every line of them can be cut."""
+        requests = [mix(self.sent + number, self.sources, lines=lines) for number in range(mixes)]
+        self.sent += mixes
+        self.send_requests(requests, clean=True, expects="mix-rendered")
+
+    def send_raw(self, key: bytes | None, value: bytes | None) -> None:
+        """Put a record among the requests that need not be one."""
+        send_raw(self.bootstrap, key, value)
+
+    def send_requests(self, requests: Iterable[dict[str, Any]], **expected: Any) -> None:
+        send(self.bootstrap, self.ledger, requests, **expected)
+
+    def kill(self, name: str, number: int = signal.SIGKILL) -> None:
+        """Kill a role; the minder starts it again."""
+        with self.fault(f"signal {number} to {name}"), self._lock:
+            self.roles[name].process.send_signal(number)
+            if number == signal.SIGKILL:
+                self.roles[name].process.wait(30)
+
+    def freeze(self, name: str, seconds: float) -> None:
+        """Stop a role for a while; for all the others it is as good as dead."""
+        process = self.roles[name].process
+        with self.fault(f"{name} freezes"):
+            process.send_signal(signal.SIGSTOP)
+        time.sleep(seconds)
+        process.send_signal(signal.SIGCONT)
+
+    def kill_broker(self, number: int) -> None:
+        """Kill one broker; `start_kafka` brings it back."""
+        pid = self._broker_pid(number)
+        os.kill(pid, signal.SIGKILL)
+        wait_until(lambda: not Path(f"/proc/{pid}/cmdline").exists(), f"broker {number} is gone", 30)
+
+    def freeze_broker(self, number: int, seconds: float) -> None:
+        pid = self._broker_pid(number)
+        with self.fault(f"broker {number} freezes"):
+            os.kill(pid, signal.SIGSTOP)
+        time.sleep(seconds)
+        os.kill(pid, signal.SIGCONT)
+
+    def _broker_pid(self, number: int) -> int:
+        pid = self.kafka.nodes[number - 1].pid
+        assert pid is not None
+        return pid
+
+    def retire(self, name: str) -> None:
+        """End a role for good, as its user does."""
+        with self._lock:
+            role = self.roles.pop(name)
+        assert role.terminate() == 0, role.log.read_text()[-3000:]
+
+    def restart_workers(self) -> None:
+        """Have new workers, spoilt as `spoilt` says now."""
+        for name in self.workers:
+            self.retire(name)
+            (self.folder / f"{name}.log").unlink()
+            self.start_role(name)
+        self.wait_ready()
+
+    def deaths(self, point: str) -> int:
+        """How often a worker has ended at a fail-point."""
+        return sum(1 for _ in self.folder.glob(f"{point}-*"))
+
+    def wait_for_role(self, name: str, *, starts: int) -> None:
+        """Wait until a role is at work for the so many-th time."""
+        event = "serve.started" if name == "serve" else "render_worker.started"
+        log = self.folder / f"{name}.log"
+        wait_until(lambda: log.read_text().count(event) >= starts, f"{name} has started {starts} times", 120)
+
+    @contextmanager
+    def full_disk(self) -> Iterator[None]:
+        """Leave nothing free on the disk of the artifacts."""
+        ballast = self.artifacts / "ballast"
+
+        def fill() -> None:
+            with suppress(OSError), ballast.open("ab", buffering=0) as file:
+                while True:
+                    file.write(bytes(4096))
+
+        self.fill_disk = fill
+        fill()
+        try:
+            yield
+        finally:
+            ballast.unlink()
+
+    def wait_for_pause(self) -> None:
+        """Wait until a worker says that it waits, filling up what a failed try leaves free."""
+        log = self.folder / "worker-0.log"
+        said = log.read_text().count("render_worker.paused")
+
+        def paused() -> bool:
+            self.fill_disk()
+            return log.read_text().count("render_worker.paused") > said
+
+        wait_until(paused, "the worker pauses", 60)
+
+    @contextmanager
+    def fault(self, name: str) -> Iterator[None]:
+        """Note a fault from its beginning until it is over."""
+        begun = _now_ms()
+        try:
+            yield
+        finally:
+            with (self.folder / "faults.jsonl").open("a") as file:
+                file.write(json.dumps({"name": name, "from_ms": begun, "until_ms": _now_ms()}) + "\n")
+
+    def count(self, query: str) -> int:
+        """A number of the snapshot; 0 while there is none."""
+        with (
+            suppress(duckdb.Error),
+            duckdb.connect(str(self.artifacts / "clipfold.duckdb"), read_only=True) as con,
+        ):
+            ((number,),) = con.execute(query).fetchall()
+            return int(number)
+        return 0
+
+    def clips_made(self) -> int:
+        """Clips in the store now."""
+        return sum(1 for _ in (self.artifacts / "clips").glob("*.mp4"))
+
+    def wait_for_clips(self, more: int) -> None:
+        """Wait until so many further clips are in the store."""
+        wanted = self.clips_made() + more
+        wait_until(lambda: self.clips_made() >= wanted, f"{more} further clips", 120)
+
+    def wait_for_ends(self, patience_s: float = 60) -> None:
+        """Wait until the snapshot shows that all has ended, or that nothing goes on any more."""
+        wanted = len(self.ledger.mixes)
+        events, since = -1, time.monotonic()
+        while self.count("SELECT count(*) FROM render_jobs WHERE finished_at IS NOT NULL") < wanted:
+            seen = self.count("SELECT count(*) FROM events")
+            if seen != events:
+                events, since = seen, time.monotonic()
+            if time.monotonic() - since > patience_s:
+                return
+            time.sleep(0.2)
+
+    def stop(self) -> None:
+        """End the roles; Kafka goes on for the verifier."""
+        self._minding.set()
+        if self._minder.is_alive():
+            self._minder.join(30)
+        for role in self.roles.values():
+            if role.process.poll() is None:
+                role.process.send_signal(signal.SIGCONT)
+                role.terminate()
+        self.roles.clear()
+
+    def close(self) -> None:
+        self.stop()
+        broker.stop(self.folder / "kafka")
+
+    def verify(self, *arguments: str) -> Verdict:
+        """Let the verifier judge, after all roles have ended."""
+        self.stop()
+        report = self.folder / "report.json"
+        report.unlink(missing_ok=True)
+        told = subprocess.run(
+            [
+                *(sys.executable, str(HERE / "verifier")),
+                *("--bootstrap", self.bootstrap),
+                *("--ledger", str(self.ledger.path)),
+                *("--artifacts", str(self.artifacts)),
+                *("--faults", str(self.folder / "faults.jsonl")),
+                *("--json", str(report)),
+                *("--source-fps", str(FPS)),
+                *("--max-pause-ms", str(MAX_PAUSE_MS)),
+                *arguments,
+            ],
+            capture_output=True,
+            text=True,
+            timeout=300,
+            check=False,
+        )
+        assert report.exists(), told.stderr
+        return Verdict(json.loads(report.read_text()), told.stdout)
+
+
+@contextmanager
+def world(folder: Path, **options: Any) -> Iterator[World]:
+    made = World(folder, **options)
+    try:
+        made.start()
+        yield made
+    finally:
+        made.close()
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000

@@ -1,4 +1,4 @@
-"""How a fail-point ends a worker, and the one that lies in a cutting process: `-m tests.chaos.dying HOW TERMS`."""
+"""How a fail-point ends a worker; and, as a program, the fail-point that lies in a cutting process."""
 
 import os
 import signal

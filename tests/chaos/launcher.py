@@ -121,8 +121,8 @@ def die_in_join(die: Die) -> None:
         asking = asyncio.ensure_future(ask(process, order))
         if isinstance(order, AssembleOrder):
             folder = order.mixes_dir / order.mix_id
-            while not asking.done() and not list(folder.glob("*/.joining-*/*")):
-                await asyncio.sleep(0.001)  # noqa: ASYNC110 - another process makes the files
+            while not asking.done() and not list(folder.glob("*/.joining-*/*")):  # noqa: ASYNC110 - no event tells
+                await asyncio.sleep(0.001)
             if not asking.done():
                 die()
         return await asking

@@ -96,13 +96,19 @@ class Ledger:
         return {json.loads(line)["mix_id"] for line in self.path.read_text().splitlines()}
 
 
-def send(bootstrap: str, ledger: Ledger, requests: Iterable[dict[str, Any]], **expected: Any) -> None:
-    """Send requests one after the other, each until Kafka has it, and note each."""
-    asyncio.run(asyncio.wait_for(_send(bootstrap, ledger, requests, expected), SEND_TIMEOUT_S))
+def send(
+    bootstrap: str, ledger: Ledger, requests: Iterable[dict[str, Any]], *, pace_s: float = 0, **expected: Any
+) -> None:
+    """Send requests one after the other, each until Kafka has it, and note each; wait `pace_s` after each."""
+    asyncio.run(asyncio.wait_for(_send(bootstrap, ledger, requests, expected, pace_s), SEND_TIMEOUT_S))
 
 
 async def _send(
-    bootstrap: str, ledger: Ledger, requests: Iterable[dict[str, Any]], expected: dict[str, Any]
+    bootstrap: str,
+    ledger: Ledger,
+    requests: Iterable[dict[str, Any]],
+    expected: dict[str, Any],
+    pace_s: float,
 ) -> None:
     async with AIOKafkaProducer(bootstrap_servers=bootstrap, acks="all") as producer:
         for request in requests:
@@ -117,6 +123,7 @@ async def _send(
                     **expected,
                 }
             )
+            await asyncio.sleep(pace_s)
 
 
 def send_raw(bootstrap: str, key: bytes | None, value: bytes | None) -> None:

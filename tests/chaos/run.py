@@ -13,6 +13,7 @@ import tempfile
 import time
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
@@ -22,12 +23,13 @@ from world import MAX_PAUSE_MS, SESSION_TIMEOUT_MS  # noqa: E402
 
 PAGE = ROOT / "docs/reliability.md"
 BEGIN, END = "<!-- scripts/chaos begins -->", "<!-- scripts/chaos ends -->"
-COLUMNS = ("fault", "times", "requests", "events", "lost", "invented", "wrong", "longest pause, s")
-ALONE = ("unshare", "--map-root-user", "--mount", "sh", "-euc")
+COLUMNS = ("fault", "times", "requests", "events", "lost", "invented", "wrong", "longest pause, s", "made")
+HEAD = ["| " + " | ".join(COLUMNS) + " |", "|---" * len(COLUMNS) + "|"]
+SMALL_DISK_TIMEOUT_S = 900
 MOUNT = 'mount -t tmpfs -o size="$1" artifacts "$2"; shift 2; exec "$@"'
 
 
-def play(chosen: Scenario, times: int, asked: argparse.Namespace) -> dict[str, object]:
+def play(chosen: Scenario, times: int, asked: argparse.Namespace) -> dict[str, Any]:
     """The row of one scenario; its folder goes when nothing was found."""
     folder = asked.folder or Path(tempfile.mkdtemp(prefix=f"chaos-{chosen.name}-"))
     if chosen.small_disk and not asked.folder:
@@ -48,9 +50,7 @@ def play(chosen: Scenario, times: int, asked: argparse.Namespace) -> dict[str, o
     }
 
 
-def _on_small_disk(
-    chosen: Scenario, times: int, asked: argparse.Namespace, folder: Path
-) -> dict[str, object]:
+def _on_small_disk(chosen: Scenario, times: int, asked: argparse.Namespace, folder: Path) -> dict[str, Any]:
     """Play it in a process for which the artifacts are a disk of their own, gone with that process."""
     (folder / "artifacts").mkdir()
     told = folder / "row.json"
@@ -66,29 +66,26 @@ def _on_small_disk(
     return dict(row)
 
 
-def table(rows: list[dict[str, object]]) -> str:
-    """Markdown."""
-    lines = ["| " + " | ".join(COLUMNS) + " |", "|---" * len(COLUMNS) + "|"]
-    for row in rows:
-        pause = f"{int(str(row['longest_pause_ms'])) / 1000:.1f}"
-        lines.append("| " + " | ".join([*(str(row[name]) for name in COLUMNS[:-1]), pause]) + " |")
-    return "\n".join(lines)
-
-
-def write(rows: list[dict[str, object]]) -> None:
-    """Put the table between the marks of the page."""
+def line_of(row: dict[str, Any]) -> str:
+    """A row of the table, in Markdown; it says when it was made, and of what."""
     commit = subprocess.run(
         ["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=True
     ).stdout.strip()
-    said = (
-        f"Made by `scripts/chaos --write` on {datetime.now(UTC):%Y-%m-%d}, commit {commit}, "
-        f"{os.cpu_count()} cores. "
-        f"A pause may last {MAX_PAUSE_MS / 1000:.0f} s: the session timeout of {SESSION_TIMEOUT_MS / 1000:.0f} s "
-        "that these runs have, and 5 s.\n\n"
-    )
+    pause = f"{row['longest_pause_ms'] / 1000:.1f}"
+    made = f"{datetime.now(UTC):%Y-%m-%d} {commit}"
+    return "| " + " | ".join([*(str(row[name]) for name in COLUMNS[:-2]), pause, made]) + " |"
+
+
+def write(rows: list[dict[str, Any]]) -> None:
+    """Put the rows between the marks of the page; those of other scenarios stay."""
     before, _, rest = PAGE.read_text().partition(BEGIN)
-    after = rest.partition(END)[2]
-    PAGE.write_text(f"{before}{BEGIN}\n{said}{table(rows)}\n{END}{after}")
+    there, _, after = rest.partition(END)
+    lines = {line.split(" | ")[0]: line for line in there.splitlines() if line.startswith("| ")}
+    lines |= {f"| {row['fault']}": line_of(row) for row in rows}
+    sorted_lines = [
+        lines[f"| {each.sentence}"] for each in SCENARIOS.values() if f"| {each.sentence}" in lines
+    ]
+    PAGE.write_text("\n".join([before + BEGIN, *HEAD, *sorted_lines, END + after]))
 
 
 def main() -> int:
@@ -114,10 +111,10 @@ def main() -> int:
         chosen = SCENARIOS[name]
         rows.append(play(chosen, asked.times or chosen.times, asked))
         if asked.write:
-            write(rows)
+            write(rows[-1:])
     if asked.json:
         asked.json.write_text(json.dumps(rows))
-    sys.stdout.write(f"{table(rows)}\n")
+    sys.stdout.write("\n".join([*HEAD, *map(line_of, rows), ""]))
     return 1 if any(row["findings"] for row in rows) else 0
 
 

@@ -1,6 +1,7 @@
 """What is done to clipfold while it works. Each scenario reads as its sentence in the table says."""
 
 import signal
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,6 +11,9 @@ from faults import Duplicates, SnapshotReaders, broker_leader, poison
 from world import Verdict, World, world
 
 from tests.integration.render.roles import wait_until
+
+ALONE_S = 5
+"""The last of three brokers is alone for so long: it must acknowledge nothing."""
 
 Play = Callable[[World, int], None]
 
@@ -96,24 +100,26 @@ _dies_at("die-before-commit", "a worker ends before it commits", 3)
 
 @scenario("the leader of three brokers is lost, and comes back", times=5, brokers=3)
 def lose_leader(world: World, times: int) -> None:
-    for _ in range(times):
-        world.send(70 if times > 1 else 8)
-        world.wait_for_clips(6)
-        with world.fault("leader lost"):
-            world.kill_broker(broker_leader(world))
-        world.wait_for_clips(24)
-        world.start_kafka()
+    with world.sending(70 * times if times > 1 else 12):
+        for _ in range(times):
+            world.wait_for_clips(6)
+            with world.fault("leader lost"):
+                world.kill_broker(broker_leader(world))
+            world.wait_for_clips(24)
+            world.start_kafka()
 
 
 @scenario("two of three brokers are lost, then all, and come back", times=3, brokers=3)
 def lose_all_brokers(world: World, times: int) -> None:
-    for _ in range(times):
-        world.send(8)
-        world.wait_for_clips(6)
-        with world.fault("all brokers lost"):
-            for number in (1, 2, 3):
-                world.kill_broker(number)
-            world.start_kafka()
+    with world.sending(12 * times):
+        for _ in range(times):
+            world.wait_for_clips(6)
+            with world.fault("all brokers lost"):
+                world.kill_broker(1)
+                world.kill_broker(2)
+                time.sleep(ALONE_S)
+                world.kill_broker(3)
+                world.start_kafka()
 
 
 @scenario("a worker of two is frozen for 20 s, and goes on (zombie)", times=5, workers_wanted=2)

@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -136,18 +137,28 @@ class World:
                     if role.process.poll() is not None:
                         self.start_role(name)
 
-    def send(self, mixes: int, *, lines: int = LINES) -> None:
+    def send(self, mixes: int, *, lines: int = LINES, pace_s: float = 0) -> None:
         """Have so many further mixes acknowledged; every line of them can be cut."""
         requests = [mix(self.sent + number, self.sources, lines=lines) for number in range(mixes)]
         self.sent += mixes
-        self.send_requests(requests, clean=True, expects="mix-rendered")
+        self.send_requests(requests, pace_s=pace_s, clean=True, expects="mix-rendered")
+
+    @contextmanager
+    def sending(self, mixes: int, *, pace_s: float = 0.3) -> Iterator[None]:
+        """Have mixes acknowledged one after the other, whatever happens meanwhile."""
+        with ThreadPoolExecutor(1) as sender:
+            sent = sender.submit(self.send, mixes, pace_s=pace_s)
+            yield
+            sent.result()
 
     def send_raw(self, key: bytes | None, value: bytes | None) -> None:
         """Put a record among the requests that need not be one."""
         send_raw(self.bootstrap, key, value)
 
-    def send_requests(self, requests: Iterable[dict[str, Any]], **expected: Any) -> None:
-        send(self.bootstrap, self.ledger, requests, **expected)
+    def send_requests(
+        self, requests: Iterable[dict[str, Any]], *, pace_s: float = 0, **expected: Any
+    ) -> None:
+        send(self.bootstrap, self.ledger, requests, pace_s=pace_s, **expected)
 
     def kill(self, name: str, number: int = signal.SIGKILL) -> None:
         """Kill a role; the minder starts it again."""

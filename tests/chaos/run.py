@@ -6,7 +6,6 @@ docs/reliability.md, with the date and the commit. Exit 1 when a promise was bro
 
 import argparse
 import json
-import os
 import subprocess
 import sys
 import tempfile
@@ -19,12 +18,12 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
 from scenarios import SCENARIOS, Scenario, run  # noqa: E402 - the path comes first
-from world import MAX_PAUSE_MS, SESSION_TIMEOUT_MS  # noqa: E402
 
 PAGE = ROOT / "docs/reliability.md"
 BEGIN, END = "<!-- scripts/chaos begins -->", "<!-- scripts/chaos ends -->"
 COLUMNS = ("fault", "times", "requests", "events", "lost", "invented", "wrong", "longest pause, s", "made")
 HEAD = ["| " + " | ".join(COLUMNS) + " |", "|---" * len(COLUMNS) + "|"]
+ALONE = ("unshare", "--map-root-user", "--mount", "sh", "-euc")
 SMALL_DISK_TIMEOUT_S = 900
 MOUNT = 'mount -t tmpfs -o size="$1" artifacts "$2"; shift 2; exec "$@"'
 

@@ -5,7 +5,6 @@ import json
 import random
 import threading
 import time
-from pathlib import Path
 from types import TracebackType
 from typing import Any
 
@@ -71,7 +70,7 @@ class SnapshotReaders:
     """Somebody who opens the snapshot so many times while it is published anew."""
 
     def __init__(self, world: World, times: int) -> None:
-        self._path = Path(world.artifacts / "clipfold.duckdb")
+        self._path = world.snapshot
         self._times = times
         self._failures: list[str] = []
         self._thread = threading.Thread(target=self._read)

@@ -25,7 +25,7 @@ COLUMNS = ("fault", "times", "requests", "events", "lost", "invented", "wrong", 
 HEAD = ["| " + " | ".join(COLUMNS) + " |", "|---" * len(COLUMNS) + "|"]
 ALONE = ("unshare", "--map-root-user", "--mount", "sh", "-euc")
 SMALL_DISK_TIMEOUT_S = 900
-MOUNT = 'mount -t tmpfs -o size="$1" artifacts "$2"; shift 2; exec "$@"'
+MOUNT = 'mount -t tmpfs -o size="$1" small-disk "$2"; shift 2; exec "$@"'
 
 
 def play(chosen: Scenario, times: int, asked: argparse.Namespace) -> dict[str, Any]:
@@ -50,14 +50,15 @@ def play(chosen: Scenario, times: int, asked: argparse.Namespace) -> dict[str, A
 
 
 def _on_small_disk(chosen: Scenario, times: int, asked: argparse.Namespace, folder: Path) -> dict[str, Any]:
-    """Play it in a process for which the artifacts are a disk of their own, gone with that process."""
-    (folder / "artifacts").mkdir()
+    """Play it in a process for which a folder is a disk of its own, gone with that process."""
+    name, size = chosen.small_disk or ("", "")
+    (folder / name).mkdir()
     told = folder / "row.json"
     again = [sys.executable, __file__, chosen.name, "--times", str(times), "--folder", str(folder)]
     again += ["--json", str(told), "--patience", str(asked.patience)]
     again += ["--spoil", asked.spoil] if asked.spoil else []
     subprocess.run(
-        [*ALONE, MOUNT, "sh", chosen.small_disk or "", str(folder / "artifacts"), *again],
+        [*ALONE, MOUNT, "sh", size, str(folder / name), *again],
         check=False,
         timeout=900,
     )

@@ -15,6 +15,8 @@ from tests.integration.render.roles import wait_until
 ALONE_S = 5
 """The last of three brokers is alone for so long: it must acknowledge nothing."""
 
+SLOW_S = 60
+
 Play = Callable[[World, int], None]
 
 
@@ -26,7 +28,7 @@ class Scenario:
         sentence: what the table says.
         times: how often it happens by default.
         play: does it, so often, to a world that is up; afterwards all that was asked for is waited for.
-        small_disk: the artifacts lie on a disk of so many bytes.
+        small_disk: this folder of the world is a disk of its own, of so many bytes.
     """
 
     name: str
@@ -34,14 +36,14 @@ class Scenario:
     times: int
     play: Play
     options: dict[str, Any] = field(default_factory=dict)
-    small_disk: str | None = None
+    small_disk: tuple[str, str] | None = None
 
 
 SCENARIOS: dict[str, Scenario] = {}
 
 
 def scenario(
-    sentence: str, *, times: int, small_disk: str | None = None, **options: Any
+    sentence: str, *, times: int, small_disk: tuple[str, str] | None = None, **options: Any
 ) -> Callable[[Play], Play]:
     """Enter a function into the table under its own name."""
 
@@ -138,6 +140,14 @@ def freeze_leader(world: World, times: int) -> None:
         world.freeze_broker(broker_leader(world), 20)
 
 
+@scenario("60 s of a slow network to Kafka: 100 ms, 3,000 kbit/s", times=1, slow_network=True)
+def slow_network(world: World, times: int) -> None:
+    until = time.monotonic() + SLOW_S * times
+    while time.monotonic() < until:
+        world.send(2)
+        world.wait_for_clips(12)
+
+
 @scenario("SIGTERM in the middle of cuts", times=10, workers_wanted=2)
 def terminate_worker(world: World, times: int) -> None:
     world.send(4 + 2 * times)
@@ -189,10 +199,24 @@ def read_snapshots(world: World, times: int) -> None:
         world.wait_for_ends()
 
 
-@scenario("the disk of the clips and videos is full", times=2, small_disk="24m")
+@scenario("the disk of the clips and videos is full", times=2, small_disk=("artifacts", "24m"))
 def media_disk_full(world: World, times: int) -> None:
     for _ in range(times):
         world.send(4)
         world.wait_for_clips(6)
         with world.fault("disk full"), world.full_disk():
-            world.wait_for_pause()
+            world.wait_for_words("worker-0", "render_worker.paused")
+
+
+@scenario(
+    "the disk of the projection is full",
+    times=2,
+    small_disk=("of-serve", "24m"),
+    environments={"serve": {"RENDER_ARTIFACTS_DIR": "of-serve"}},
+)
+def projection_disk_full(world: World, times: int) -> None:
+    for _ in range(times):
+        with world.fault("disk full"), world.full_disk("of-serve"):
+            world.send(4)
+            world.wait_for_clips(40)
+            world.wait_for_words("serve", "projection.interrupted")

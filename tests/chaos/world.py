@@ -16,8 +16,10 @@ from typing import Any
 
 import duckdb
 from load import FPS, LINES, Ledger, make_sources, mix, send, send_raw
+from slow_network import SlowNetwork, advertising
 
 from stream_app.kafka import broker
+from stream_app.kafka.broker.ports import choose_ports
 from tests.integration.render.roles import Role, wait_until
 
 HERE = Path(__file__).parent
@@ -50,15 +52,17 @@ class World:
     Attributes:
         brokers: of Kafka, 1 or 3.
         workers_wanted: how many run; one that dies is started again at once.
-        spoilt: what the launcher does to the product; see launcher.py.
+        spoilt: what the launcher does to a role; see launcher.py.
+        environments: further variables of a role, each a folder of the world.
+        slow_network: there is one between the roles and Kafka.
     """
 
     folder: Path
     brokers: int = 1
     workers_wanted: int = 1
     spoilt: dict[str, str] = field(default_factory=dict)
-    environment: dict[str, str] = field(default_factory=dict)
-    wrappers: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    environments: dict[str, dict[str, str]] = field(default_factory=dict)
+    slow_network: bool = False
     roles: dict[str, Role] = field(default_factory=dict)
     sent: int = 0
 
@@ -66,6 +70,7 @@ class World:
         self.sources.mkdir(parents=True)
         make_sources(self.sources)
         self.ledger = Ledger(self.folder / "ledger.jsonl")
+        self.network: SlowNetwork | None = None
         self._minding = threading.Event()
         self._lock = threading.RLock()
         self._minder = threading.Thread(target=self._mind, daemon=True)
@@ -79,8 +84,13 @@ class World:
         return self.folder / "artifacts"
 
     @property
+    def snapshot(self) -> Path:
+        folder = self.environments.get("serve", {}).get("RENDER_ARTIFACTS_DIR", "artifacts")
+        return self.folder / folder / "clipfold.duckdb"
+
+    @property
     def bootstrap(self) -> str:
-        return self.kafka.bootstrap
+        return f"127.0.0.1:{self.network.port}" if self.network else self.kafka.bootstrap
 
     def start(self) -> None:
         self.start_kafka()
@@ -92,7 +102,18 @@ class World:
 
     def start_kafka(self) -> None:
         """Start what is down of it."""
-        self.kafka = broker.start(
+        if self.slow_network and self.network is None:
+            self.network = SlowNetwork()
+            self.network.start()
+            (ports,) = choose_ports(None)
+            self.network.lead_to(ports.clients)
+            with advertising(self.network, ports.clients):
+                self.kafka = self._kafka()
+        else:
+            self.kafka = self._kafka()
+
+    def _kafka(self) -> broker.Broker:
+        return broker.start(
             self.folder / "kafka", brokers=self.brokers, cache=broker.default_home(), timeout_s=300
         )
 
@@ -121,10 +142,10 @@ class World:
                 "RENDER_API_PORT": "0",
                 "RENDER_SANDBOX": "off",
                 "CHAOS_NOTES": str(self.folder),
-                **self.environment,
+                **{key: str(self.folder / text) for key, text in self.environments.get(kind, {}).items()},
             },
             self.folder / f"{name}.log",
-            (*self.wrappers.get(kind, ()), *launcher),
+            launcher,
         )
         with self._lock:
             self.roles[name] = role.start()
@@ -218,9 +239,9 @@ class World:
         wait_until(lambda: log.read_text().count(event) >= starts, f"{name} has started {starts} times", 120)
 
     @contextmanager
-    def full_disk(self) -> Iterator[None]:
-        """Leave nothing free on the disk of the artifacts."""
-        ballast = self.artifacts / "ballast"
+    def full_disk(self, folder: str = "artifacts") -> Iterator[None]:
+        """Leave nothing free on the disk that this folder is."""
+        ballast = self.folder / folder / "ballast"
 
         def fill() -> None:
             with suppress(OSError), ballast.open("ab", buffering=0) as file:
@@ -234,16 +255,16 @@ class World:
         finally:
             ballast.unlink()
 
-    def wait_for_pause(self) -> None:
-        """Wait until a worker says that it waits, filling up what a failed try leaves free."""
-        log = self.folder / "worker-0.log"
-        said = log.read_text().count("render_worker.paused")
+    def wait_for_words(self, name: str, event: str) -> None:
+        """Wait until a role says it once more; what a failed try leaves free of the disk is filled up."""
+        log = self.folder / f"{name}.log"
+        said = log.read_text().count(event)
 
-        def paused() -> bool:
+        def says() -> bool:
             self.fill_disk()
-            return log.read_text().count("render_worker.paused") > said
+            return log.read_text().count(event) > said
 
-        wait_until(paused, "the worker pauses", 60)
+        wait_until(says, f"{name} says {event}", 60)
 
     @contextmanager
     def fault(self, name: str) -> Iterator[None]:
@@ -259,7 +280,7 @@ class World:
         """A number of the snapshot; 0 while there is none."""
         with (
             suppress(duckdb.Error),
-            duckdb.connect(str(self.artifacts / "clipfold.duckdb"), read_only=True) as con,
+            duckdb.connect(str(self.snapshot), read_only=True) as con,
         ):
             ((number,),) = con.execute(query).fetchall()
             return int(number)
@@ -300,6 +321,8 @@ class World:
     def close(self) -> None:
         self.stop()
         broker.stop(self.folder / "kafka")
+        if self.network:
+            self.network.stop()
 
     def verify(self, *arguments: str) -> Verdict:
         """Let the verifier judge, after all roles have ended."""
@@ -312,6 +335,7 @@ class World:
                 *("--bootstrap", self.bootstrap),
                 *("--ledger", str(self.ledger.path)),
                 *("--artifacts", str(self.artifacts)),
+                *("--snapshot", str(self.snapshot)),
                 *("--faults", str(self.folder / "faults.jsonl")),
                 *("--json", str(report)),
                 *("--source-fps", str(FPS)),

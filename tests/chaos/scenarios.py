@@ -159,13 +159,16 @@ def terminate_worker(world: World, times: int) -> None:
 
 @scenario("workers 1 to 3 to 1", times=5)
 def scale_workers(world: World, times: int) -> None:
-    for _ in range(times):
+    for number in range(times):
         world.send(6)
-        for number in (1, 2):
-            world.start_role(f"worker-{number}")
+        for name in ("worker-1", "worker-2"):
+            world.start_role(name)
+        for name in ("worker-1", "worker-2"):
+            world.wait_for_role(name, starts=number + 1)
+        world.send(6)
         world.wait_for_clips(24)
-        for number in (1, 2):
-            world.retire(f"worker-{number}")
+        for name in ("worker-1", "worker-2"):
+            world.retire(name)
 
 
 @scenario("1 % poison of ten kinds among 1,000 mixes", times=10)

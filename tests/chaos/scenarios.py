@@ -67,10 +67,12 @@ def run(
 
 @scenario("kill -9 of a worker of two", times=10, workers_wanted=2)
 def kill_worker(world: World, times: int) -> None:
-    world.send(4 + 2 * times)
     for number in range(times):
+        name = f"worker-{number % 2}"
+        world.send(4)
         world.wait_for_clips(6)
-        world.kill(f"worker-{number % 2}")
+        world.kill(name)
+        world.wait_for_role(name, starts=number // 2 + 2)
 
 
 @scenario("kill -9 of serve (the projection) under load", times=8)
@@ -150,11 +152,12 @@ def slow_network(world: World, times: int) -> None:
 
 @scenario("SIGTERM in the middle of cuts", times=10, workers_wanted=2)
 def terminate_worker(world: World, times: int) -> None:
-    world.send(4 + 2 * times)
     for number in range(times):
+        name = f"worker-{number % 2}"
+        world.send(4)
         world.wait_for_clips(6)
-        world.kill(f"worker-{number % 2}", signal.SIGTERM)
-        world.wait_for_role(f"worker-{number % 2}", starts=number // 2 + 2)
+        world.kill(name, signal.SIGTERM)
+        world.wait_for_role(name, starts=number // 2 + 2)
 
 
 @scenario("workers 1 to 3 to 1", times=5)

@@ -10,11 +10,9 @@ from scenarios import SCENARIOS, run
     ("name", "times"),
     [
         ("kill-worker", 2),
-        ("kill-serve", 2),
+        ("kill-serve", 1),
         ("die-in-join", 1),
         ("die-after-produce", 1),
-        ("die-before-commit", 1),
-        ("lose-leader", 1),
         ("lose-all-brokers", 1),
         ("replayed-input", 1),
     ],

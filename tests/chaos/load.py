@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import av
-from aiokafka import AIOKafkaProducer
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
 FPS, SECONDS = 30, 60
@@ -134,6 +134,16 @@ def send_raw(bootstrap: str, key: bytes | None, value: bytes | None) -> None:
             await producer.send_and_wait("mix-requests", value, key)
 
     asyncio.run(asyncio.wait_for(send_it(), SEND_TIMEOUT_S))
+
+
+def log_end(bootstrap: str) -> int:
+    """The ends of all partitions of the log, added up."""
+
+    async def ask() -> int:
+        async with AIOKafkaConsumer("mix-events", bootstrap_servers=bootstrap) as consumer:
+            return sum((await consumer.end_offsets(list(consumer.assignment()))).values())
+
+    return asyncio.run(asyncio.wait_for(ask(), SEND_TIMEOUT_S))
 
 
 async def _acknowledged(producer: AIOKafkaProducer, key: bytes, value: bytes) -> Any:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
-from load import FPS, LINES, Ledger, make_sources, mix, send, send_raw
+from load import FPS, LINES, Ledger, log_end, make_sources, mix, send, send_raw
 from slow_network import SlowNetwork, advertising
 
 from stream_app.kafka import broker
@@ -156,7 +156,8 @@ class World:
             with self._lock:
                 for name, role in list(self.roles.items()):
                     if role.process.poll() is not None:
-                        self.start_role(name)
+                        with self.fault(f"{name} has ended"):
+                            self.start_role(name)
 
     def send(self, mixes: int, *, lines: int = LINES, pace_s: float = 0) -> None:
         """Have so many further mixes acknowledged; every line of them can be cut."""
@@ -283,7 +284,7 @@ class World:
             duckdb.connect(str(self.snapshot), read_only=True) as con,
         ):
             ((number,),) = con.execute(query).fetchall()
-            return int(number)
+            return int(number or 0)
         return 0
 
     def clips_made(self) -> int:
@@ -308,15 +309,25 @@ class World:
             time.sleep(0.2)
 
     def stop(self) -> None:
-        """End the roles; Kafka goes on for the verifier."""
+        """End the workers, let serve see the last of what they said, and end it; Kafka goes on."""
         self._minding.set()
         if self._minder.is_alive():
             self._minder.join(30)
-        for role in self.roles.values():
-            if role.process.poll() is None:
-                role.process.send_signal(signal.SIGCONT)
-                role.terminate()
-        self.roles.clear()
+        for name in self.workers:
+            self._end(name)
+        if "serve" in self.roles:
+            end = log_end(self.bootstrap)
+            folded = "SELECT sum(next_offset) FROM snapshot_info WHERE topic = 'mix-events'"
+            # Judged all the same when it does not come so far: then the verifier says what is missing.
+            with suppress(AssertionError):
+                wait_until(lambda: self.count(folded) >= end, "serve has folded all", 30)
+            self._end("serve")
+
+    def _end(self, name: str) -> None:
+        role = self.roles.pop(name)
+        if role.process.poll() is None:
+            role.process.send_signal(signal.SIGCONT)
+            role.terminate()
 
     def close(self) -> None:
         self.stop()

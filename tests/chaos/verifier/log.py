@@ -98,6 +98,6 @@ def _record(each: Any) -> Record:
 def _object(raw: bytes | None) -> dict[str, Any] | None:
     try:
         value = json.loads(raw or b"null")
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     return value if isinstance(value, dict) else None

@@ -1,12 +1,15 @@
 """I1, I2 and I3: what the ledger and the log say of each other."""
 
 import hashlib
+import re
 from collections.abc import Iterable
 from typing import Any
 
 from findings import Findings
 from log import Log, Record
 from story import Story, kind, value
+
+MIX_ID = re.compile(r"[a-z0-9][a-z0-9-]{0,63}")
 
 CAUSES = {
     "mix-accepted": ("mix-requests",),
@@ -140,7 +143,9 @@ def _check_cause(findings: Findings, log: Log, record: Record) -> None:
         return
     assert cause is not None
     topics = CAUSES.get(told["type"], ("mix-requests", "clip-tasks"))
-    fits = cause.topic in topics and (cause.value or {}).get("mix_id") in (None, told["mix_id"])
+    mix_id = str((cause.value or {}).get("mix_id", ""))
+    # A request without an id that can be one is known by its key, or gets an id that is minted.
+    fits = cause.topic in topics and (mix_id == told["mix_id"] or not MIX_ID.fullmatch(mix_id))
     if told["type"].startswith("clip-") and cause.topic == "clip-tasks":
         fits = fits and value(cause)["clip_task_id"] == told["clip_task_id"]
     if cause.topic == record.topic and cause.partition == record.partition:

@@ -107,6 +107,8 @@ class Assembler:
             task.cancel()
         for mix_id in lost:
             del self._in_work[mix_id]
+            # After a freeze the next owner may have ended the mix long ago; else it shows its clips anew.
+            self._job_dirs.remove(mix_id)
         for partition in partitions:
             self._read_since.pop(partition, None)
         await asyncio.gather(*tasks, return_exceptions=True)

@@ -60,8 +60,8 @@ def bootstrap(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, authority: trustm
     port = free_port()
     extra = guarded(authority)
 
-    def with_guard(ports: Ports, *, log_dirs: str) -> str:
-        text = server_properties(ports, log_dirs=log_dirs)
+    def with_guard(ports: Ports, **options: Any) -> str:
+        text = server_properties(ports, **options)
         lines = text.splitlines()
         more = [
             f"{line},GUARDED://127.0.0.1:{port}"

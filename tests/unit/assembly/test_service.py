@@ -140,6 +140,17 @@ def plan(*tasks: str, revision: int = 1, start: int | None = 0) -> AnyMixEvent:
 FIRST = (plan("a", "b"), completed("a", sha256=sha("a")), completed("b", sha256=sha("b")))
 
 
+async def test_who_wakes_from_a_freeze_leaves_no_folder_of_what_others_have_ended(kitchen: Kitchen) -> None:
+    kitchen.tell(plan("a", "b"), completed("a", sha256=sha("a")))
+    await kitchen.settle()
+    folder = kitchen.folder / "render_tmp" / "job_m1"
+    assert folder.exists()
+
+    await kitchen.lose()
+
+    assert not folder.exists()
+
+
 async def test_a_revision_of_an_ended_mix_uses_what_the_log_tells_of_it(kitchen: Kitchen) -> None:
     kitchen.tell(*FIRST)
     await kitchen.settle()

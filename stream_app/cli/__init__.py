@@ -4,7 +4,7 @@ import logging
 
 import typer
 
-from stream_app.cli import config, doctor, kafka, render, replay, requests, revise, roles, sql, top
+from stream_app.cli import config, doctor, kafka, render, replay, requests, revise, roles, sql, top, what_if
 
 app = typer.Typer(
     name="clipfold",
@@ -27,6 +27,7 @@ for command in (
     sql.sql,
     replay.replay,
     replay.export_log,
+    what_if.what_if,
     doctor.doctor,
 ):
     app.command()(command)

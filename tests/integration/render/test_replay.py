@@ -126,3 +126,13 @@ def test_a_dump_for_others_has_one_mix_and_no_secrets(
     assert "hidden" not in dump
     assert "ann:pass" not in dump
     assert replayed not in dump
+
+
+def test_a_past_mix_is_replayed_under_other_limits(stack: Stack, replayed: str) -> None:
+    (told,) = json.loads(stack.clipfold("what-if", replayed, "--max-parallelism", "1", "--json"))
+    # What is left out is what no slot was taken for, so the replay is never later than it was.
+    assert 0 < told["replayed_ms"] <= told["recorded_ms"]
+    assert told["what_if_ms"] > told["replayed_ms"]
+    assert told["peak_parallelism"] == 1
+    code, said = stack.clipfold_status("what-if", "never-heard-of")
+    assert (code, "never-heard-of is not in the snapshot" in said) == (2, True)

@@ -5,7 +5,7 @@ from fastapi.responses import JSONResponse
 from starlette.middleware import Middleware
 from starlette.middleware.body_limit import RequestBodyLimitMiddleware
 
-from stream_app.api import commands, events, health, mixes, video
+from stream_app.api import commands, events, health, mixes, sql, video
 from stream_app.api.access import Guard, LoopbackOnly, Tokens
 from stream_app.api.bodies import MAX_BODY_BYTES, json_only
 from stream_app.api.docs import add_docs
@@ -16,7 +16,7 @@ from stream_app.api.request_log import RequestLog
 from stream_app.api.security_headers import SecurityHeaders
 from stream_app.domain.errors import OwnFaultError
 
-ROUTERS = (commands.router, mixes.router, events.router, video.router, health.router)
+ROUTERS = (commands.router, mixes.router, events.router, video.router, sql.router, health.router)
 
 
 def make_api(parts: Parts, tokens: Tokens, *more: APIRouter) -> FastAPI:

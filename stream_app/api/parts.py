@@ -21,6 +21,9 @@ from stream_app.settings import Settings
 KAFKA_TIMEOUT_S = 4.0
 """Kafka answers in milliseconds; after so long it counts as away."""
 
+MAX_QUERIES = 2
+"""Queries that users typed run in processes of their own, and take a core and much memory each."""
+
 RETRY_AFTER_S = "5"
 
 
@@ -31,6 +34,7 @@ class Parts:
     Attributes:
         stop: set when the program is to end: streams end then.
         streams: a place for each event stream that may be served at a time.
+        queries: a place for each query of a user that may run at a time.
         turns: one lock for each mix that is asked for now: what is asked twice at once is sent once.
     """
 
@@ -42,6 +46,7 @@ class Parts:
     writer: Writer
     stop: asyncio.Event
     streams: asyncio.Semaphore
+    queries: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(MAX_QUERIES))
     turns: WeakValueDictionary[str, asyncio.Lock] = field(default_factory=WeakValueDictionary)
 
 

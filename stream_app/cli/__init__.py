@@ -4,7 +4,20 @@ import logging
 
 import typer
 
-from stream_app.cli import config, doctor, kafka, render, replay, requests, revise, roles, sql, top, what_if
+from stream_app.cli import (
+    config,
+    dlq,
+    doctor,
+    kafka,
+    render,
+    replay,
+    requests,
+    revise,
+    roles,
+    sql,
+    top,
+    what_if,
+)
 
 app = typer.Typer(
     name="clipfold",
@@ -32,6 +45,7 @@ for command in (
 ):
     app.command()(command)
 app.add_typer(config.config_app, name="config")
+app.add_typer(dlq.dlq_app, name="dlq")
 app.add_typer(kafka.kafka_app, name="kafka")
 app.add_typer(kafka.topics_app, name="topics")
 

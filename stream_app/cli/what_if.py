@@ -163,8 +163,9 @@ def _percent(value_ms: int, of_ms: int) -> float:
 
 def _warn(told: Row, recorded: Limits) -> None:
     if abs(told["off_percent"]) > TOLERANCE_PERCENT:
+        limits = f"{recorded.max_parallelism} slots, {recorded.per_video_limit} attempts at a video"
         note(
-            f"{told['mix']} cannot be replayed within {TOLERANCE_PERCENT} % with {recorded.max_parallelism} slots "
-            f"and {recorded.per_video_limit} attempts at a video: the config changed meanwhile, workers came, "
-            "went or paused, or it was over in a moment. Do not build on what is said of it"
+            f"{told['mix']} cannot be replayed within {TOLERANCE_PERCENT} % under what was in force "
+            f"({limits}): the config changed, workers came, went or paused, or it was over in a moment. "
+            "Do not build on what is said of it"
         )

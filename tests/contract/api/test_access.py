@@ -25,6 +25,7 @@ READING = [
     ("GET", "/nowhere"),
 ]
 OPERATING = [
+    ("GET", "/api/v1/sql"),
     ("POST", MIXES),
     ("POST", f"{MIXES}/unknown/cancel"),
     ("POST", f"{MIXES}/unknown/revise"),

@@ -18,13 +18,15 @@ HERE = "http://127.0.0.1:8080"
 
 def test_the_commands_of_the_page_work(stack: Stack, client: httpx.Client, tmp_path: Path) -> None:
     blocks = COMMANDS.findall(PAGE.read_text(encoding="utf-8"))
-    assert len(blocks) == 6
+    assert len(blocks) == 7
     assert HERE in blocks[0]
     start = blocks[0].replace(HERE, url_of(stack.serve))
     asked, followed, _ = (typed(start + block, tmp_path) for block in blocks[1:4])
     with stack.nobody_decides():
         changed = typed(start + blocks[4], tmp_path)
     config = typed(start + blocks[5], tmp_path)
+    answered = json.loads(typed(start + blocks[6], tmp_path))
+    assert answered["columns"] == ["id", "status"]
     assert json.loads(asked)["location"] == f"{MIXES}/by-curl"
     assert "event: mix-rendered" in followed
     video = (tmp_path / "by-curl.mp4").read_bytes()

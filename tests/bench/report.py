@@ -77,11 +77,17 @@ def _git(*arguments: str) -> str:
 
 
 def write_table(program: str, date: str, where: str, figures: Sequence[Figure]) -> None:
-    """Put the table of a program into the page, between its two marks; what people wrote around stays."""
+    """Put the table of a program into the page, between its two marks; what people wrote around stays.
+
+    Rows of the same name are replaced; those that were not measured this time stay, after the others.
+    """
     begin = f"<!-- begin: written by tests/bench/{program}.py -->"
     before, found, rest = PAGE.read_text(encoding="utf-8").partition(begin)
     if not found:
         raise LookupError(f"{PAGE} has no line {begin}")
-    after = rest.partition(END)[2]
-    table = f"{begin}\nMeasured {date} on {where}.\n\n{as_markdown(figures)}\n{END}"
+    old, _, after = rest.partition(END)
+    names = {figure.name for figure in figures}
+    older = [row for row in old.splitlines()[5:] if row.split("|")[1].strip() not in names]
+    told = f"Measured {date} on {where}." + (f" The last {len(older)} rows are older." if older else "")
+    table = "\n".join([begin, told, "", as_markdown(figures), *older, END])
     PAGE.write_text(f"{before}{table}{after}", encoding="utf-8")

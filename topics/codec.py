@@ -28,6 +28,11 @@ class Poison:
 
 
 @dataclass(frozen=True, slots=True)
+class NoObject(Poison):
+    """JSON can be read from it, but no object."""
+
+
+@dataclass(frozen=True, slots=True)
 class Tombstone:
     """A record without a value."""
 
@@ -46,7 +51,7 @@ def read_object(raw: bytes | None) -> dict[str, Any] | Poison | Tombstone:
     except ValueError as error:
         return Poison(f"not JSON: {error}")
     if not isinstance(value, dict):
-        return Poison(f"a JSON object is expected, not {type(value).__name__}")
+        return NoObject(f"a JSON object is expected, not {type(value).__name__}")
     # Most records have too few brackets to be worth a walk.
     if raw.count(b"{") + raw.count(b"[") > MAX_NESTING and _nesting(value) > MAX_NESTING:
         return Poison(f"nested deeper than {MAX_NESTING}")

@@ -6,8 +6,9 @@ from typing import Any
 
 from fastapi import Request
 
-from stream_app.api.problems import Problem
-from topics.codec import MAX_RECORD_BYTES, read_object
+from stream_app.api.problems import Problem, invalid
+from topics.codec import MAX_RECORD_BYTES, NoObject, read_object
+from topics.events import FieldError
 
 MAX_BODY_BYTES = MAX_RECORD_BYTES
 """A request becomes one record, so none larger can be sent on."""
@@ -40,8 +41,8 @@ async def read_body(
     """The JSON object that was sent; an empty one when nothing was and that is allowed.
 
     Raises:
-        Problem: 400 when it is no JSON object, 408 when it does not arrive in time, 413 when it has more
-            than `max_bytes`.
+        Problem: 400 when it cannot be read as JSON, 422 when it can and is no object, 408 when it does not
+            arrive in time, 413 when it has more than `max_bytes`.
     """
     try:
         async with asyncio.timeout(BODY_TIMEOUT_S):
@@ -52,6 +53,8 @@ async def read_body(
     if optional and not raw.strip():
         return {}
     body = await asyncio.to_thread(read_object, raw)
+    if isinstance(body, NoObject):
+        raise invalid([FieldError(path="", code="no_object", message=body.error)])
     if not isinstance(body, dict):
         raise Problem(400, getattr(body, "error", "a JSON object is expected"))
     return body

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from stream_app.api.access import actor_of
 from stream_app.api.bodies import read_body
 from stream_app.api.documented import CHANGING, Responses, problems
+from stream_app.api.paging import Cursor, number_in
 from stream_app.api.parts import PartsOf
 from stream_app.api.problems import Problem, invalid, pointer
 from stream_app.config.service import ConfigService, StaleVersionError
@@ -55,11 +56,12 @@ class ChangeAnswer(BaseModel):
 
 
 class HistoryAnswer(BaseModel):
-    """Changes, the newest first."""
+    """Some changes, the newest first."""
 
-    model_config = ConfigDict(json_schema_extra={"examples": [{"changes": [_CHANGED]}]})
+    model_config = ConfigDict(json_schema_extra={"examples": [{"changes": [_CHANGED], "next_cursor": None}]})
 
     changes: list[ChangeAnswer]
+    next_cursor: str | None = Field(description="send it as `cursor` for those that follow; null at the end")
 
 
 _IN_FORCE: Responses = {
@@ -123,14 +125,18 @@ def make_config_router(service: ConfigService) -> APIRouter:
     )
     async def get_history(
         parts: PartsOf,
-        limit: Annotated[int, Query(ge=1, le=1000, description="so many at most")] = 100,
+        limit: Annotated[int, Query(ge=1, le=1000, description="changes in one page")] = 100,
+        cursor: Cursor = None,
     ) -> HistoryAnswer:
-        """Who changed what, and when; what was typed wrong, and why it did not count."""
-        return HistoryAnswer(
-            changes=[
-                ChangeAnswer(**asdict(change)) for change in await service.history(parts.snapshot, limit)
-            ]
-        )
+        """Who changed what, and when; what was typed wrong, and why it did not count.
+
+        Pages do not shift when the config is changed meanwhile.
+        """
+        before = number_in(cursor) if cursor else None
+        found = await service.history(parts.snapshot, limit + 1, before=before)
+        changes = [ChangeAnswer(**asdict(change)) for change in found[:limit]]
+        next_cursor = str(changes[-1].config_version) if len(found) > limit else None
+        return HistoryAnswer(changes=changes, next_cursor=next_cursor)
 
     return router
 

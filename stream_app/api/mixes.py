@@ -8,11 +8,10 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 
 from stream_app.api.documented import MixIdInPath, problems
+from stream_app.api.paging import Cursor, no_cursor, number_in
 from stream_app.api.parts import PartsOf
-from stream_app.api.problems import Problem, invalid
 from stream_app.api.standing import MIX_COLUMNS, details_of, summary
 from stream_app.api.views import Clip, ClipPage, ListedStatus, MixDetails, MixPage, Outcome
-from topics.events import FieldError
 
 router = APIRouter(prefix="/api/v1/mixes", tags=["mixes"])
 
@@ -32,8 +31,6 @@ WHERE mix_id = $mix_id AND clip_index >= $first AND ($outcome IS NULL OR outcome
 ORDER BY clip_index LIMIT $count
 """
 _CURSOR = re.compile(r"(?P<ms>-?[0-9]{1,18}) (?P<id>[^ ]{1,64})")
-
-Cursor = Annotated[str | None, Query(max_length=200, description="`next_cursor` of the page before")]
 
 
 @router.get("", operation_id="listMixes", summary="List mixes, newest first", responses=problems(422, 503))
@@ -88,7 +85,7 @@ async def list_clips(
 
     A mix that is too new for the snapshot has no lines here yet.
     """
-    first = _line_of(cursor) if cursor else 0
+    first = number_in(cursor) if cursor else 0
     found = await parts.snapshot.rows(
         _CLIPS, {"mix_id": mix_id, "first": first, "outcome": outcome, "count": limit + 1}
     )
@@ -107,19 +104,8 @@ def _opened(cursor: str) -> tuple[int, str]:
     try:
         text = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode()
     except (binascii.Error, ValueError) as error:
-        raise _no_cursor() from error
+        raise no_cursor() from error
     match = _CURSOR.fullmatch(text)
     if match is None:
-        raise _no_cursor()
+        raise no_cursor()
     return int(match["ms"]), match["id"]
-
-
-def _line_of(cursor: str) -> int:
-    if not re.fullmatch("[0-9]{1,9}", cursor, re.ASCII):
-        raise _no_cursor()
-    return int(cursor)
-
-
-def _no_cursor() -> Problem:
-    message = "is no cursor of ours: leave it out to begin anew"
-    return invalid([FieldError(path="/query/cursor", code="bad_cursor", message=message)])

@@ -13,7 +13,7 @@ from stream_app.api.problems import ProblemDetails
 from topics.requests import MixRequest, MixRevise
 
 DESCRIPTION = """
-Music videos from mix requests. The log in Kafka is the truth; what is read here is folded from it.
+The log in Kafka is the truth; what is read here is folded from it.
 
 * **Errors** are RFC 9457 problem details, `application/problem+json`, whatever went wrong.
 * **What changes something** must be sent as `Content-Type: application/json`, and is answered when Kafka

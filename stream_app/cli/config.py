@@ -102,8 +102,8 @@ async def _in_force(_: Settings, reader: RenderConfigReader) -> ConfigInForce:
 
 @asynccontextmanager
 async def _reading(settings: Settings) -> AsyncIterator[RenderConfigReader]:
-    """A reader that has read to the end."""
-    reader, stop = RenderConfigReader(settings), asyncio.Event()
+    """A reader that has read to the end. What was typed wrong long ago is told by `history` alone."""
+    reader, stop = RenderConfigReader(settings, complains=False), asyncio.Event()
     reading = asyncio.create_task(reader.run(stop))
     try:
         ready = asyncio.create_task(reader.ready.wait())

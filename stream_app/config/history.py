@@ -13,7 +13,8 @@ from topics.config import UNNAMED_ACTOR
 _SQL = """
 SELECT config_version, strftime(changed_at, '%Y-%m-%dT%H:%M:%S.%gZ') AS changed_at, actor, valid, error,
        config::VARCHAR AS config, changes::VARCHAR AS changes
-FROM config_history ORDER BY config_version DESC LIMIT $count
+FROM config_history WHERE $before IS NULL OR config_version < $before
+ORDER BY config_version DESC LIMIT $count
 """
 
 
@@ -41,17 +42,28 @@ class ConfigChange:
 
 
 async def read_history(
-    snapshot: SnapshotReader, reader: RenderConfigReader, limit: int
+    snapshot: SnapshotReader, reader: RenderConfigReader, limit: int, *, before: int | None = None
 ) -> list[ConfigChange]:
     """The newest changes, the newest first. What was compacted away stands in the snapshot only.
+
+    Args:
+        snapshot: what is published.
+        reader: of the topic, which knows what is not published yet.
+        limit: so many at most.
+        before: only changes below this config version; None: from the newest.
 
     Raises:
         SnapshotError: the snapshot cannot be read now. That it is not there yet is no error.
     """
-    rows = await snapshot.rows(_SQL, {"count": limit}) if snapshot.is_published() else []
+    asked = {"count": limit, "before": before}
+    rows = await snapshot.rows(_SQL, asked) if snapshot.is_published() else []
     published = list(map(_published, rows))
     newest = published[0].config_version if published else -1
-    fresh = [_change(told) for told in reader.told_after(newest) if told.step.is_news]
+    fresh = [
+        _change(told)
+        for told in reader.told_after(newest)
+        if told.step.is_news and (before is None or told.step.record.offset < before)
+    ]
     return [*reversed(fresh), *published][:limit]
 
 

@@ -107,9 +107,11 @@ class ConfigService:
             raise KafkaAwayError("nothing was changed: others change the config at every moment")
         raise StaleVersionError(self._reader.current)
 
-    async def history(self, snapshot: SnapshotReader, limit: int) -> list[ConfigChange]:
+    async def history(
+        self, snapshot: SnapshotReader, limit: int, *, before: int | None = None
+    ) -> list[ConfigChange]:
         """The newest changes, the newest first; see `read_history`."""
-        return await read_history(snapshot, self._reader, limit)
+        return await read_history(snapshot, self._reader, limit, before=before)
 
     async def _validate(self, config: RenderClipConfig, changes: Mapping[str, Any]) -> None:
         problems: tuple[Problem, ...] = ()

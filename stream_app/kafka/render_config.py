@@ -51,9 +51,16 @@ class RenderConfigReader:
     Args:
         settings: where Kafka is, and the default of `max_parallelism`.
         on_change: called after every record that was read once `ready` is set.
+        complains: whether refused records are logged and counted, as a process that obeys the config does.
     """
 
-    def __init__(self, settings: Settings, on_change: Callable[[Step], None] = lambda _: None) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        on_change: Callable[[Step], None] = lambda _: None,
+        *,
+        complains: bool = True,
+    ) -> None:
         self._settings = settings
         self._default = default_config(settings.clip_concurrency)
         self._partition = TopicPartition(RENDER_CONFIG.name, 0)
@@ -62,6 +69,7 @@ class RenderConfigReader:
         self._moved = asyncio.Condition()
         self._told: dict[int, Told] = {}
         self.on_change = on_change
+        self._complains = complains
         self.state = ConfigState(self._default)
         self.ready = asyncio.Event()
         """Set once the topic has been read to its end."""
@@ -137,13 +145,17 @@ class RenderConfigReader:
         self._told[record.offset] = Told(step, record.timestamp, Record.of(record).header(ACTOR_HEADER))
         if len(self._told) > KEPT:
             del self._told[next(iter(self._told))]
+        if self._complains:
+            self._complain(record, step)
+        if self.ready.is_set():
+            self.on_change(step)
+
+    def _complain(self, record: ConsumerRecord, step: Step) -> None:
         if step.verdict is Verdict.REFUSED:
             metrics.CONFIG_REFUSED.inc()
             log.warning("render_worker.config_refused", config_version=record.offset, error=step.error)
         elif step.verdict is Verdict.CONFLICT:
             log.info("render_worker.config_conflict", config_version=record.offset, error=step.error)
-        if self.ready.is_set():
-            self.on_change(step)
 
     def _begin(self, *, topic_is_empty: bool) -> None:
         if not topic_is_empty and not self._records_read:

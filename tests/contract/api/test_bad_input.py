@@ -29,7 +29,7 @@ def test_each_kind_of_invalid_request_is_told_with_every_error(client: httpx.Cli
     [
         (b"", 400),
         (b"not json", 400),
-        (b"[1, 2]", 400),
+        (b"[1, 2]", 422),
         (b'{"a": NaN}', 400),
         (b'{"a":' * 101 + b"1" + b"}" * 101, 400),
         (b"\xff\xfe", 400),

@@ -10,9 +10,12 @@ from hypothesis.errors import Unsatisfiable
 from schemathesis import GenerationMode
 from schemathesis.checks import CHECKS
 
-from tests.contract.api.client import Guarded
+from tests.contract.api.client import Guarded, Stack, url_of
 
 EXAMPLES = 25
+STREAM = "/api/v1/mixes/{mix_id}/events"
+SILENCE_S = 3
+"""The stream of a mix that is queued says nothing and has no end: after so long it is left."""
 
 
 @pytest.fixture(scope="session")
@@ -22,7 +25,13 @@ def described(guarded: Guarded) -> dict[str, Any]:
 
 @pytest.fixture(scope="session")
 def schema(guarded: Guarded) -> Any:
-    return schemathesis.openapi.from_url(f"{guarded.url}/openapi.json")
+    return described_at(guarded.url)
+
+
+def described_at(url: str) -> Any:
+    schema = schemathesis.openapi.from_url(f"{url}/openapi.json")
+    schema.config.max_stream_events = 1
+    return schema
 
 
 def operations(described: dict[str, Any]) -> dict[str, dict[str, Any]]:
@@ -70,23 +79,34 @@ def test_it_does_as_it_says(schema: Any, guarded: Guarded, mode: GenerationMode)
     # What no schema can say (the order of lines, what is known of a mix) makes input that fits be refused.
     left_out = CHECKS.get_by_names(["positive_data_acceptance"])
     tried = 0
-    # A stream of a mix that is queued has no end.
-    for result in schema.exclude(operation_id="streamEvents").get_all_operations():
+    for result in schema.get_all_operations():
+        operation = result.ok()
+        examples, limits = (8, {"timeout": SILENCE_S}) if operation.path == STREAM else (EXAMPLES, {})
 
-        @given(case=result.ok().as_strategy(generation_mode=mode))
+        @given(case=operation.as_strategy(generation_mode=mode))
         @settings(
-            max_examples=EXAMPLES,
+            max_examples=examples,
             deadline=None,
             database=None,
             derandomize=True,
             phases=[Phase.generate],
             suppress_health_check=list(HealthCheck),
         )
-        def check(case: schemathesis.Case) -> None:
+        def check(case: schemathesis.Case, limits: dict[str, int] = limits) -> None:
             nonlocal tried
             tried += 1
-            case.call_and_validate(headers=headers, excluded_checks=left_out)
+            case.call_and_validate(headers=headers, excluded_checks=left_out, **limits)
 
         with suppress(Unsatisfiable):  # nothing that is sent there could be wrong
             check()
     assert tried > 5 * EXAMPLES
+
+
+@pytest.mark.parametrize("follow", ["false", "true"])
+def test_a_stream_is_as_it_says(stack: Stack, rendered: dict[str, Any], follow: str) -> None:
+    """Whatever is generated names no mix that is known: here is one."""
+    operation = described_at(url_of(stack.serve)).find_operation_by_id("streamEvents")
+    case = operation.Case(path_parameters={"mix_id": rendered["mix_id"]}, query={"follow": follow})
+    answer = case.call_and_validate()
+    assert answer.status_code == 200
+    assert b"event: mix-accepted" in answer.content

@@ -122,8 +122,6 @@ def test_every_error_is_told_at_once(serve: Serve) -> None:
     [
         None,
         b"",
-        b"[]",
-        b'"text"',
         b"not json",
         b"\xff\xfe",
         b'{"max_parallelism": NaN}',
@@ -134,8 +132,15 @@ def test_every_error_is_told_at_once(serve: Serve) -> None:
     ],
     ids=lambda body: repr(body)[:30],
 )
-def test_what_is_no_config_is_refused(serve: Serve, body: bytes | None) -> None:
+def test_what_cannot_be_read_is_refused(serve: Serve, body: bytes | None) -> None:
     assert_problem(patch(serve, body), 400)
+
+
+@pytest.mark.usefixtures("unchanged")
+@pytest.mark.parametrize("body", [b"[]", b"null", b"6", b'"text"', b'[{"max_retry": 1}]'])
+def test_json_that_is_no_object_is_told_as_an_error_of_the_whole(serve: Serve, body: bytes) -> None:
+    (error,) = assert_problem(patch(serve, body), 422)["errors"]
+    assert (error["path"], error["code"]) == ("", "no_object")
 
 
 @pytest.mark.usefixtures("unchanged")
@@ -283,6 +288,28 @@ def test_history_says_who_changed_what(serve: Serve) -> None:
     told = serve.ask(f"{CONFIG}/history?limit=2").body["changes"]
     assert len(told) == 2
     assert_problem(serve.ask(f"{CONFIG}/history?limit=0"), 422)
+
+
+def test_history_by_pages_does_not_shift(serve: Serve) -> None:
+    for retries in range(5):
+        patch(serve, {"max_retry": retries})
+    whole = serve.ask(f"{CONFIG}/history?limit=1000").body
+    assert whole["next_cursor"] is None
+    seen = []
+    page = serve.ask(f"{CONFIG}/history?limit=2").body
+    # A change that comes in while somebody turns the pages.
+    patch(serve, {"max_retry": 9})
+    while seen.extend(page["changes"]) or page["next_cursor"]:
+        page = serve.ask(f"{CONFIG}/history?limit=2&cursor={page['next_cursor']}").body
+        assert 1 <= len(page["changes"]) <= 2
+    assert seen == whole["changes"]
+    assert serve.ask(f"{CONFIG}/history?cursor=0").body["changes"] == []
+
+
+@pytest.mark.parametrize("cursor", ["x", "-1", "1.5", "9" * 19, "%27%20OR%201"])
+def test_a_cursor_of_the_history_that_is_none_of_ours(serve: Serve, cursor: str) -> None:
+    (error,) = assert_problem(serve.ask(f"{CONFIG}/history?cursor={cursor}"), 422)["errors"]
+    assert (error["path"], error["code"]) == ("/query/cursor", "bad_cursor")
 
 
 def test_the_description_has_every_answer(serve: Serve) -> None:

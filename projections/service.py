@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from pathlib import Path
 from typing import TypeVar
 
 import duckdb
@@ -13,8 +14,10 @@ from aiokafka.errors import KafkaError
 from projections.fold import LogReplacedError, Place
 from projections.log_reader import MakeConsumer, attach
 from projections.publish import Publisher
+from projections.rebuild import digest, rebuild
 from projections.store import Store, is_damage
 from projections.story import Story, turning_points
+from projections.tables import EVENTS
 from stream_app.domain.errors import OwnFaultError
 from stream_app.kafka.record import Record
 from stream_app.telemetry import metrics
@@ -34,6 +37,17 @@ T = TypeVar("T")
 log = get_logger()
 
 
+def beside(file: Path) -> Path:
+    """Where a private file is built anew."""
+    return file.with_name("rebuilt.duckdb")
+
+
+def remove(file: Path) -> None:
+    """Remove a private file that was not finished, and what DuckDB and we put beside it."""
+    for suffix in ("", ".wal", ".lock"):
+        file.with_name(f"{file.name}{suffix}").unlink(missing_ok=True)
+
+
 class ProjectionService:
     """One projection, run by `run`; all work on the file happens in one thread of its own."""
 
@@ -47,6 +61,8 @@ class ProjectionService:
         self._caught_up = False
         self._failures = 0
         self._moved = asyncio.Condition()
+        self._file = asyncio.Lock()
+        """Held by whoever folds or publishes, and while the file is exchanged."""
 
     @property
     def positions(self) -> dict[Place, int]:
@@ -74,6 +90,41 @@ class ProjectionService:
             return await self._in_thread(lambda: turning_points(self._store.con, mix_id))
         except duckdb.Error as error:
             raise OwnFaultError(f"{self._store.path} cannot be read: {error}") from error
+
+    async def renew(self) -> None:
+        """Fold the log from its beginning into a new file, and go on with that one.
+
+        The old one is folded and published all the while. When the new one is as far, it takes its place, and
+        the log line says whether its tables are the same. When anything fails, the old one stays.
+        """
+        fresh = beside(self._store.path)
+        remove(fresh)
+        async with self._moved:
+            await self._moved.wait_for(lambda: self._caught_up)
+        try:
+            with Store(fresh) as store:
+                folded = await rebuild(self._make_consumer, store)
+                async with self._file:
+                    differing = await self._bring_level(store)
+                    store.close()
+                    await self._in_thread(lambda: self._store.replace_with(fresh))
+                    self._publisher.dirty = True
+        except (KafkaError, OwnFaultError, LogReplacedError, OSError, duckdb.Error) as error:
+            log.warning("projection.rebuild_failed", error=str(error))
+        else:
+            log.info("projection.rebuilt", records=folded, differing_tables=differing)
+        finally:
+            remove(fresh)
+
+    async def _bring_level(self, store: Store) -> list[str]:
+        """Fold into `store` what the live file is ahead by; the names of the tables that then differ."""
+        positions = await self._in_thread(self._store.positions)
+        until = {place: positions.get(place, 0) for place in self._positions}
+        await rebuild(self._make_consumer, store, until=until)
+        await self._in_thread(self._store.roll_up)
+        live, fresh = await self._in_thread(lambda: digest(self._store.con)), digest(store.con)
+        # Of render-config, the live file may know records that were compacted away since.
+        return [name for name in live if live[name] != fresh[name] and name != EVENTS.name]
 
     async def run(self, stop: asyncio.Event) -> None:
         """Fold and publish until `stop`; then publish a last time."""
@@ -105,14 +156,15 @@ class ProjectionService:
         # Never cancelled: aiokafka would take this consumer for idle for ever after.
         batches = await consumer.getmany(timeout_ms=POLL_MS, max_records=BATCH)
         records = [Record.of(record) for batch in batches.values() for record in batch]
-        new = await self._in_thread(lambda: self._store.fold(records)) if records else 0
-        if new:
-            self._publisher.dirty = True
-        await self._note_progress(consumer)
-        # A file folded anew must not replace a snapshot that knows more.
-        self._caught_up = self._caught_up or self.lag == 0
-        if self._caught_up and self._publisher.is_due(quiet=not records):
-            await self._in_thread(lambda: self._publisher.publish(self._ends))
+        async with self._file:
+            new = await self._in_thread(lambda: self._store.fold(records)) if records else 0
+            if new:
+                self._publisher.dirty = True
+            await self._note_progress(consumer)
+            # A file folded anew must not replace a snapshot that knows more.
+            self._caught_up = self._caught_up or self.lag == 0
+            if self._caught_up and self._publisher.is_due(quiet=not records):
+                await self._in_thread(lambda: self._publisher.publish(self._ends))
         self._failures = 0
 
     async def _note_progress(self, consumer: AIOKafkaConsumer) -> None:

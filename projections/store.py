@@ -50,7 +50,7 @@ class Store:
             "threads": threads,
         }
         path.parent.mkdir(parents=True, exist_ok=True)
-        self._lock = _take_lock(path.with_name(f"{path.name}.lock"))
+        self._lock: int | None = _take_lock(path.with_name(f"{path.name}.lock"))
         try:
             self.con = self._open()
         except BaseException:
@@ -97,10 +97,20 @@ class Store:
         self._put_aside(self.wal, why)
         self.con = self._open()
 
-    def close(self) -> None:
-        """Close the file and let another process have it."""
+    def replace_with(self, file: Path) -> None:
+        """Go on with another file, which nobody has open, as if it had always been this one."""
         self._close_connection()
-        os.close(self._lock)
+        # Of the old file: without it that one stands at its last checkpoint, with positions that fit.
+        self.wal.unlink(missing_ok=True)
+        file.replace(self.path)
+        self.con = self._open()
+
+    def close(self) -> None:
+        """Close the file and let another process have it; closing it again does nothing."""
+        if self._lock is not None:
+            self._close_connection()
+            os.close(self._lock)
+            self._lock = None
 
     def _close_connection(self) -> None:
         try:

@@ -4,11 +4,12 @@ import asyncio
 import os
 import signal
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import aclosing, asynccontextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from math import nan
+from typing import Any
 
 import faust
 from prometheus_client import start_http_server
@@ -141,8 +142,10 @@ async def run_worker(settings: Settings, stop: asyncio.Event) -> None:
     log.info("render_worker.stopped", worker=worker)
 
 
-async def run_serve(settings: Settings, stop: asyncio.Event) -> None:
+async def run_serve(settings: Settings, stop: asyncio.Event, *, rebuild: bool = False) -> None:
     """Projection and API in one process, until `stop`; then a last snapshot is published.
+
+    With `rebuild` the log is folded anew beside the file that is there, which is then exchanged.
 
     Raises:
         TopologyError: the topics in Kafka are not as declared.
@@ -179,6 +182,8 @@ async def run_serve(settings: Settings, stop: asyncio.Event) -> None:
             parts.create_task(config.keeper.run(stop), name="config-keeper")
             parts.create_task(keeping.run(stop), name=KEEPER_GROUP)
             parts.create_task(projection.run(stop), name="projection")
+            if rebuild:
+                parts.create_task(_until(stop, projection.renew()), name="rebuild")
             parts.create_task(requests.run(stop), name="request-watch")
             parts.create_task(serve_api(api, listener, stop), name="api")
             log.info(
@@ -188,6 +193,18 @@ async def run_serve(settings: Settings, stop: asyncio.Event) -> None:
         store.close()
         listener.close()
     log.info("serve.stopped")
+
+
+async def _until(stop: asyncio.Event, work: Coroutine[Any, Any, None]) -> None:
+    """Do the work, but end it unfinished at `stop`."""
+    working, stopping = asyncio.create_task(work), asyncio.create_task(stop.wait())
+    try:
+        await asyncio.wait({working, stopping}, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        stopping.cancel()
+        working.cancel()
+    with suppress(asyncio.CancelledError):
+        await working
 
 
 @dataclass(frozen=True, slots=True)

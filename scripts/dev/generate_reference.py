@@ -16,6 +16,7 @@ from pathlib import Path
 from flow_page import flow_page
 from schema_files import record_models, schema_file
 from settings_page import env_example, settings_page
+from sql_page import sql_page
 from topics_page import topics_page
 
 from topics.compatibility import breaking_changes
@@ -52,6 +53,7 @@ def made_files(root: Path) -> dict[Path, str]:
         Path("docs/reference/topics.md"): topics_page(root / EXAMPLES),
         Path("docs/reference/data-flow.md"): flow_page(),
         Path("docs/reference/settings.md"): settings_page(),
+        Path("docs/reference/sql.md"): sql_page(),
         Path(".env.example"): env_example(),
     }
 

@@ -3,6 +3,10 @@
 import asyncio
 import os
 from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import Annotated
+
+import typer
 
 from stream_app.app import run_serve, run_worker, stop_on_signals
 from stream_app.cli.connection import with_kafka
@@ -22,9 +26,17 @@ def worker() -> None:
     _run_role("worker", run_worker)
 
 
-def serve() -> None:
+def serve(
+    *,
+    rebuild: Annotated[
+        bool,
+        typer.Option(
+            "--rebuild", help="Fold the log anew beside the tables that are there, then go on with those."
+        ),
+    ] = False,
+) -> None:
     """Fold the log into DuckDB, publish the snapshot, answer over HTTP. SIGTERM ends it."""
-    _run_role("serve", run_serve)
+    _run_role("serve", partial(run_serve, rebuild=rebuild))
 
 
 def _run_role(role: str, run: Callable[[Settings, asyncio.Event], Awaitable[None]]) -> None:

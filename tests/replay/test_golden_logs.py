@@ -16,6 +16,8 @@ from projections.store import Store
 from projections.tables import PUBLIC_TABLES, SNAPSHOT_INFO
 from stream_app.kafka.dump import read_dump
 from stream_app.kafka.record import Record
+from tests.recomputed import Record as RawRecord
+from tests.recomputed import told_by_events, told_by_tables
 
 GOLDEN = Path(__file__).parent / "golden"
 LOGS = sorted(GOLDEN.glob("*.log.jsonl"))
@@ -50,6 +52,26 @@ def expectation_of(log: Path) -> Path:
 @pytest.mark.parametrize("log", LOGS, ids=lambda path: path.name)
 def test_a_golden_log_gives_the_tables_that_it_always_gave(log: Path) -> None:
     assert tables_of(read_log(log)) == json.loads(expectation_of(log).read_text())
+
+
+@pytest.mark.parametrize("log", LOGS, ids=lambda path: path.name)
+def test_the_figures_are_what_the_raw_events_say(log: Path, tmp_path: Path) -> None:
+    records = read_log(log)
+    with Store(tmp_path / "private.duckdb") as store:
+        store.fold(records)
+        store.roll_up()
+        assert told_by_tables(store.con) == told_by_events(map(raw, records))
+
+
+def raw(record: Record) -> RawRecord:
+    try:
+        value = json.loads(record.value or b"null")
+    except ValueError:
+        value = None
+    place = (record.ref.topic, record.ref.partition, record.ref.offset)
+    return RawRecord(
+        *place, record.timestamp_ms, record.key, record.value, value if isinstance(value, dict) else None
+    )
 
 
 def test_there_are_golden_logs() -> None:

@@ -221,3 +221,60 @@ async def test_a_config_and_rubbish_are_folded_too(settings: Settings, tmp_path:
             sql = "SELECT problem FROM events WHERE contains(decode(raw), ?)"
             assert await shown(target, sql, mark) == [("not_json",)]
         assert {topic for topic, _ in store.positions()} <= set(LOG_TOPICS)
+
+
+async def test_the_file_is_exchanged_for_a_new_one_while_the_snapshot_is_read(
+    settings: Settings, tmp_path: Path, mix_id: str
+) -> None:
+    target = tmp_path / "out" / "clipfold.duckdb"
+    events = one_mix(mix_id)
+    seen: list[int] = []
+
+    def read() -> bool:
+        with duckdb.connect(target, read_only=True) as con:
+            row = con.execute("SELECT count(*) FROM events").fetchone()
+        seen.append(row[0] if row else 0)
+        return exchanged.done()
+
+    with Store(tmp_path / "private.duckdb") as store:
+        async with running(settings, store, target):
+            await send(settings, events[:3])
+            await shown(target, "SELECT 1 FROM clips WHERE mix_id = ? AND outcome IS NOT NULL", mix_id)
+        # What no log says: it is gone with the old file.
+        store.con.execute("UPDATE clips SET worker = 'nobody'")
+        before = store.path.stat().st_ino
+        async with running(settings, store, target) as service:
+            exchanged = asyncio.create_task(service.renew())
+            await eventually(read)
+            await send(settings, events[3:])
+            await shown(target, RENDERED, mix_id)
+    assert store.path.stat().st_ino != before
+    assert seen == sorted(seen)
+    assert await shown(target, "SELECT DISTINCT worker FROM clips WHERE mix_id = ?", mix_id) == [("w1",)]
+    assert files_in(tmp_path) == {"out", "private.duckdb", "private.duckdb.lock"}
+
+
+def files_in(folder: Path) -> set[str]:
+    return {file.name for file in folder.iterdir()}
+
+
+async def test_a_new_file_that_cannot_be_made_leaves_the_old_one(
+    settings: Settings, tmp_path: Path, mix_id: str
+) -> None:
+    target = tmp_path / "out" / "clipfold.duckdb"
+    made = []
+
+    def factory() -> AIOKafkaConsumer:
+        made.append(1)
+        # The first one is the service's own.
+        port = settings if len(made) == 1 else Settings(kafka_bootstrap="127.0.0.1:9")
+        return make_consumer(port)
+
+    with Store(tmp_path / "private.duckdb") as store:
+        async with running(settings, store, target, factory) as service:
+            before = store.path.stat().st_ino
+            await asyncio.wait_for(service.renew(), TIMEOUT_S)
+            await send(settings, one_mix(mix_id))
+            await shown(target, RENDERED, mix_id)
+    assert store.path.stat().st_ino == before
+    assert files_in(tmp_path) == {"out", "private.duckdb", "private.duckdb.lock"}

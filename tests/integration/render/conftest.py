@@ -10,12 +10,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pytest
 
 from projections.query import run_sql
 from stream_app.kafka.submit import submit_request
 from stream_app.settings import Settings
 from tests.integration.render.roles import ROOT, Role, wait_until
+from tests.recomputed import read_log, told_by_events, told_by_tables
 
 SLOTS = 4
 
@@ -109,6 +111,8 @@ def stack(kafka_bootstrap: str, tmp_path_factory: pytest.TempPathFactory) -> Ite
         assert set(endings.values()) == {0}, [
             log.read_text()[-3000:] for log, code in endings.items() if code
         ]
+    with duckdb.connect(folder / "artifacts" / "clipfold.duckdb", read_only=True) as snapshot:
+        assert told_by_tables(snapshot) == told_by_events(read_log(kafka_bootstrap))
 
 
 @pytest.fixture(scope="session")

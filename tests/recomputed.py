@@ -22,9 +22,11 @@ __all__ = ["Record", "read_log", "told_by_events", "told_by_tables"]
 
 
 def told_by_events(records: Log | Iterable[Record]) -> Told:
-    """What the raw events say; `records` in the order of the log."""
-    log = records if isinstance(records, Log) else Log({"mix-events": list(records)}, {})
-    stories = (story_of(mix_id, events) for mix_id, events in log.by_mix().items())
+    """What the raw events say, in the order of the log. What has no event_id is no event of ours."""
+    found = records.records["mix-events"] if isinstance(records, Log) else records
+    events_of_ours = [record for record in found if record.value and "event_id" in record.value]
+    mixes = Log({"mix-events": events_of_ours}, {}).by_mix()
+    stories = (story_of(mix_id, events) for mix_id, events in mixes.items())
     return {
         story.mix_id: {"status": status_of(story), **figures_of(story)}
         for story in stories

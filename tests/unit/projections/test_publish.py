@@ -3,7 +3,9 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import duckdb
 import pytest
@@ -11,11 +13,13 @@ import pytest
 from projections.publish import Publisher
 from projections.store import Store
 from stream_app.domain.errors import OwnFaultError
+from stream_app.settings import default_home
 from tests.unit.projections.histories import Log
 
 # Every read sees one snapshot whole: its tables tell of the same number of mixes, never fewer than before.
 READER = """
 import sys, duckdb
+assert duckdb.__version__.startswith(sys.argv[3]), duckdb.__version__
 reads = seen = 0
 while reads < int(sys.argv[2]):
     with duckdb.connect(sys.argv[1], read_only=True, config={"threads": 1}) as con:
@@ -31,7 +35,27 @@ print(reads, seen)
 """
 
 
-def test_readers_in_other_processes_never_see_a_torn_snapshot(store: Store, tmp_path: Path) -> None:
+def client(version: str) -> dict[str, str]:
+    """The environment of a Python with that DuckDB, which is fetched once; ours, with no version."""
+    if not version:
+        return dict(os.environ)
+    folder = default_home().parent / "clipfold-tests" / f"duckdb-{version}"
+    # Another run of the tests may be at it: a folder is there only when it is complete.
+    if not folder.exists():
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with TemporaryDirectory(dir=folder.parent) as made:
+            command = [str(Path(sys.executable).parent / "uv"), "pip", "install", "--quiet", "--no-deps"]
+            wheel = ["--python", sys.executable, "--target", f"{made}/lib", f"duckdb=={version}"]
+            subprocess.run([*command, *wheel], check=True, timeout=300)
+            with suppress(OSError):
+                Path(made, "lib").rename(folder)
+    return {**os.environ, "PYTHONPATH": str(folder)}
+
+
+@pytest.mark.parametrize("version", ["", "1.4.5", "1.5.6"])
+def test_readers_in_other_processes_never_see_a_torn_snapshot(
+    store: Store, tmp_path: Path, version: str
+) -> None:
     log = Log()
     target = tmp_path / "snapshot" / "clipfold.duckdb"
     publisher = Publisher(store, target, min_interval_s=0)
@@ -39,7 +63,8 @@ def test_readers_in_other_processes_never_see_a_torn_snapshot(store: Store, tmp_
     store.fold(log.records)
     publisher.publish()
     reader = subprocess.Popen(
-        [sys.executable, "-c", READER, str(target), "100"],
+        [sys.executable, "-c", READER, str(target), "100", version],
+        env=client(version),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

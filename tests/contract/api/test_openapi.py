@@ -13,6 +13,7 @@ from schemathesis.checks import CHECKS
 from tests.contract.api.client import Guarded, Stack, url_of
 
 EXAMPLES = 25
+EXAMPLES_OF_A_STREAM = 8
 STREAM = "/api/v1/mixes/{mix_id}/events"
 SILENCE_S = 3
 """The stream of a mix that is queued says nothing and has no end: after so long it is left."""
@@ -79,26 +80,25 @@ def test_it_does_as_it_says(schema: Any, guarded: Guarded, mode: GenerationMode)
     # What no schema can say (the order of lines, what is known of a mix) makes input that fits be refused.
     left_out = CHECKS.get_by_names(["positive_data_acceptance"])
     tried = 0
+
+    def check(case: schemathesis.Case) -> None:
+        nonlocal tried
+        tried += 1
+        limits = {"timeout": SILENCE_S} if case.operation.path == STREAM else {}
+        case.call_and_validate(headers=headers, excluded_checks=left_out, **limits)
+
     for result in schema.get_all_operations():
         operation = result.ok()
-        examples, limits = (8, {"timeout": SILENCE_S}) if operation.path == STREAM else (EXAMPLES, {})
-
-        @given(case=operation.as_strategy(generation_mode=mode))
-        @settings(
-            max_examples=examples,
+        run = settings(
+            max_examples=EXAMPLES_OF_A_STREAM if operation.path == STREAM else EXAMPLES,
             deadline=None,
             database=None,
             derandomize=True,
             phases=[Phase.generate],
             suppress_health_check=list(HealthCheck),
         )
-        def check(case: schemathesis.Case, limits: dict[str, int] = limits) -> None:
-            nonlocal tried
-            tried += 1
-            case.call_and_validate(headers=headers, excluded_checks=left_out, **limits)
-
         with suppress(Unsatisfiable):  # nothing that is sent there could be wrong
-            check()
+            run(given(case=operation.as_strategy(generation_mode=mode))(check))()
     assert tried > 5 * EXAMPLES
 
 

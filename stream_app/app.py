@@ -56,6 +56,8 @@ from stream_app.kafka.request_watch import RequestWatch
 from stream_app.kafka.topology import create_topics
 from stream_app.kafka.watchdog import Watchdog
 from stream_app.kafka.writer import Writer
+from stream_app.retention.collect import collect_now_and_then
+from stream_app.retention.garbage import keep_of
 from stream_app.settings import Settings
 from stream_app.sources.sources import Sources
 from stream_app.telemetry import metrics
@@ -92,6 +94,7 @@ async def run_worker(settings: Settings, stop: asyncio.Event) -> None:
         asyncio.TaskGroup() as parts,
     ):
         parts.create_task(_sweep_store(settings, stop), name="sweep")
+        parts.create_task(collect_now_and_then(settings, stop), name="gc")
         config = ConfigAtWork(reader, PlaceholderCheck(settings.media_roots, pool))
         parts.create_task(reader.run(stop), name="render-config")
         parts.create_task(config.run(stop), name="config-at-work")
@@ -126,7 +129,9 @@ async def run_worker(settings: Settings, stop: asyncio.Event) -> None:
         )
         index = MixIndex(settings)
         faust_app = make_faust_app(settings, INTAKE_GROUP)
-        declare_intake(faust_app, Intake(index, writer, lambda: config.current, now_ms))
+        declare_intake(
+            faust_app, Intake(index, writer, lambda: config.current, now_ms, keep_of(settings).clips_ms)
+        )
         cutter_reader = GroupReader(settings, CLIP_TASKS, CUTTER_GROUP, cutter, window=WINDOW, worker=worker)
         assembler_reader = GroupReader(
             settings, MIX_EVENTS, ASSEMBLER_GROUP, assembler, window=None, worker=worker

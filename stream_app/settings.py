@@ -119,6 +119,18 @@ class Settings(BaseSettings):
         1_800_000, description="time limit of joining one mix"
     )
     keep_tmp: bool = Field(False, description="keep artifacts/render_tmp of ended mixes")
+    gc_every_minutes: Annotated[int, Field(ge=0)] = Field(
+        1440, description="a worker removes what is kept no longer so often; 0: only `clipfold gc` does"
+    )
+    keep_clips_days: Annotated[float, Field(ge=0.001)] = Field(
+        30.0, description="a clip is kept for so long after its last use and the end of the last mix it is in"
+    )
+    keep_videos_days: float | None = Field(
+        None, ge=0.001, description="a video is kept for so long after it was rendered; empty: for ever"
+    )
+    keep_aside_days: Annotated[float, Field(ge=0.001)] = Field(
+        30.0, description="a damaged file that was put aside is kept for so long"
+    )
     worker_id: str | None = Field(
         None, description="name of this worker in events and logs, one for each; default: host and process id"
     )

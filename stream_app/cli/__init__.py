@@ -4,7 +4,7 @@ import logging
 
 import typer
 
-from stream_app.cli import config, doctor, kafka, render, requests, revise, roles, sql, top
+from stream_app.cli import config, doctor, gc, kafka, render, requests, revise, roles, sql, top
 
 app = typer.Typer(
     name="clipfold",
@@ -25,6 +25,7 @@ for command in (
     requests.show,
     requests.events,
     sql.sql,
+    gc.gc,
     doctor.doctor,
 ):
     app.command()(command)

@@ -12,7 +12,6 @@ from math import nan
 from typing import Any
 
 import faust
-from prometheus_client import start_http_server
 
 from projections.publish import Publisher
 from projections.reader import SnapshotReader
@@ -39,7 +38,7 @@ from stream_app.config.keeper import ConfigKeeper
 from stream_app.config.placeholder import PlaceholderCheck
 from stream_app.config.service import ConfigService
 from stream_app.config.writer import ConfigWriter
-from stream_app.cutting.attempt import AttemptRunner
+from stream_app.cutting.attempt import PLACEHOLDER_TIMEOUT_MS, AttemptRunner
 from stream_app.cutting.pool import CutterPool
 from stream_app.cutting.sandbox import find_sandbox
 from stream_app.cutting.service import GROUP as CUTTER_GROUP
@@ -57,14 +56,19 @@ from stream_app.kafka.request_watch import RequestWatch
 from stream_app.kafka.topology import create_topics
 from stream_app.kafka.watchdog import Watchdog
 from stream_app.kafka.writer import Writer
+from stream_app.retention.collect import collect_now_and_then
+from stream_app.retention.garbage import keep_of
 from stream_app.settings import Settings
 from stream_app.sources.sources import Sources
 from stream_app.telemetry import metrics
+from stream_app.telemetry.health import Health, ending_a_hung_process, serve_health
 from stream_app.telemetry.log import get_logger
 from stream_app.telemetry.tracing import exporting_traces
 from topics.registry import CLIP_TASKS, MIX_EVENTS, RENDER_CONFIG
 
-METRICS_HOST = "127.0.0.1"
+BEAT_EVERY_S = 0.5
+STOP_GRACE_S = 15.0
+"""On top of the drain limit: a worker that was to end and has not is ended by force."""
 SWEEP_EVERY_S = 60.0
 """A worker that cuts transport streams without pause leaves some GB of copies meanwhile."""
 
@@ -81,7 +85,8 @@ async def run_worker(settings: Settings, stop: asyncio.Event) -> None:
     """
     worker = settings.worker_id or f"{socket.gethostname()}-{os.getpid()}"
     await create_topics(settings)
-    port = serve_metrics(settings)
+    health = Health()
+    port = serve_metrics(settings, health)
     metrics.watch_disk(settings.artifacts_dir)
     reader = RenderConfigReader(settings)
     async with (
@@ -92,7 +97,9 @@ async def run_worker(settings: Settings, stop: asyncio.Event) -> None:
         JoinProcesses() as join_processes,
         asyncio.TaskGroup() as parts,
     ):
+        parts.create_task(_beat(settings, health, stop), name="heartbeat")
         parts.create_task(_sweep_store(settings, stop), name="sweep")
+        parts.create_task(collect_now_and_then(settings, stop), name="gc")
         config = ConfigAtWork(reader, PlaceholderCheck(settings.media_roots, pool))
         parts.create_task(reader.run(stop), name="render-config")
         parts.create_task(config.run(stop), name="config-at-work")
@@ -110,6 +117,7 @@ async def run_worker(settings: Settings, stop: asyncio.Event) -> None:
             config=lambda: config.current,
             clock=now_ms,
             drain_timeout_ms=settings.drain_timeout_ms,
+            attempt_timeout_ms=settings.fetch_timeout_ms + PLACEHOLDER_TIMEOUT_MS,
         )
 
         def obey_config() -> None:
@@ -127,7 +135,9 @@ async def run_worker(settings: Settings, stop: asyncio.Event) -> None:
         )
         index = MixIndex(settings)
         faust_app = make_faust_app(settings, INTAKE_GROUP)
-        declare_intake(faust_app, Intake(index, writer, lambda: config.current, now_ms))
+        declare_intake(
+            faust_app, Intake(index, writer, lambda: config.current, now_ms, keep_of(settings).clips_ms)
+        )
         cutter_reader = GroupReader(settings, CLIP_TASKS, CUTTER_GROUP, cutter, window=WINDOW, worker=worker)
         assembler_reader = GroupReader(
             settings, MIX_EVENTS, ASSEMBLER_GROUP, assembler, window=None, worker=worker
@@ -136,8 +146,18 @@ async def run_worker(settings: Settings, stop: asyncio.Event) -> None:
         parts.create_task(cutter_reader.run(stop), name=CUTTER_GROUP)
         parts.create_task(assembler_reader.run(stop), name=ASSEMBLER_GROUP)
         parts.create_task(_run_intake(faust_app, index, stop), name=INTAKE_GROUP)
-        watchdog = Watchdog(settings, INTAKE_GROUP, lambda: owned_partitions(faust_app))
-        parts.create_task(watchdog.run(stop), name="watchdog")
+        watch = partial(Watchdog, settings, health=health, is_refused=writer.is_refused)
+        for watchdog in (
+            watch(
+                INTAKE_GROUP,
+                lambda: dict.fromkeys(owned_partitions(faust_app), 0),
+                on_lag=metrics.LAG.labels(INTAKE_GROUP).set,
+            ),
+            watch(CUTTER_GROUP, cutter_reader.taken, movement=cutter.movement),
+            watch(ASSEMBLER_GROUP, assembler_reader.taken),
+        ):
+            parts.create_task(watchdog.run(stop), name="watchdog")
+        health.is_started = True
         log.info("render_worker.started", worker=worker, metrics_port=port)
     log.info("render_worker.stopped", worker=worker)
 
@@ -250,8 +270,8 @@ async def open_writer(settings: Settings, role: str) -> AsyncIterator[Writer]:
             await writer.stop()
 
 
-def serve_metrics(settings: Settings) -> int:
-    """Serve `/metrics` on loopback; returns the port.
+def serve_metrics(settings: Settings, health: Health) -> int:
+    """Serve `/metrics`, `/healthz` and `/readyz`; returns the port.
 
     Without a port of the user's own choice, a second worker on the machine takes any free one.
 
@@ -259,14 +279,13 @@ def serve_metrics(settings: Settings) -> int:
         UsageError: the port that was asked for is taken.
     """
     try:
-        server, _ = start_http_server(settings.metrics_port, METRICS_HOST)
+        return serve_health(health, settings.metrics_host, settings.metrics_port)
     except OSError as error:
         if "metrics_port" in settings.model_fields_set:
             raise UsageError(
                 f"RENDER_METRICS_PORT={settings.metrics_port} cannot be used: {error.strerror}; 0 takes any"
             ) from error
-        server, _ = start_http_server(0, METRICS_HOST)
-    return server.server_port
+        return serve_health(health, settings.metrics_host, 0)
 
 
 @asynccontextmanager
@@ -304,6 +323,17 @@ async def _run_intake(faust_app: faust.App, index: MixIndex, stop: asyncio.Event
         await run_faust(faust_app, stop)
     finally:
         await index.close()
+
+
+async def _beat(settings: Settings, health: Health, stop: asyncio.Event) -> None:
+    """Have the process ended when its event loop hangs, or when it was to end and does not."""
+    stopping_s = settings.drain_timeout_ms / 1000 + STOP_GRACE_S
+    with ending_a_hung_process(after_s=settings.stuck_after_ms / 1000, stopping_s=stopping_s) as live_on:
+        while not stop.is_set():
+            health.beat()
+            live_on()
+            with suppress(TimeoutError):
+                await asyncio.wait_for(stop.wait(), BEAT_EVERY_S)
 
 
 async def _sweep_store(settings: Settings, stop: asyncio.Event) -> None:

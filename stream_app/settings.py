@@ -119,11 +119,31 @@ class Settings(BaseSettings):
         1_800_000, description="time limit of joining one mix"
     )
     keep_tmp: bool = Field(False, description="keep artifacts/render_tmp of ended mixes")
+    gc_every_minutes: Annotated[int, Field(ge=0)] = Field(
+        1440, description="a worker removes what is kept no longer so often; 0: only `clipfold gc` does"
+    )
+    keep_clips_days: Annotated[float, Field(ge=0.0001)] = Field(
+        30.0, description="a clip is kept for so long after its last use and the end of the last mix it is in"
+    )
+    keep_videos_days: float | None = Field(
+        None, ge=0.0001, description="a video is kept for so long after it was rendered; empty: for ever"
+    )
+    keep_aside_days: Annotated[float, Field(ge=0.0001)] = Field(
+        30.0, description="a damaged file that was put aside is kept for so long"
+    )
     worker_id: str | None = Field(
         None, description="name of this worker in events and logs, one for each; default: host and process id"
     )
+    stuck_after_ms: Annotated[int, Field(ge=2000)] = Field(
+        300_000,
+        description="a worker that has work, is not kept from it by a full disk or Kafka, and gets nowhere "
+        "for so long ends with status 1; a running attempt may take its own time limits on top",
+    )
+    metrics_host: str = Field(
+        "127.0.0.1", description="where a worker serves /metrics, /healthz and /readyz: they tell no secrets"
+    )
     metrics_port: Annotated[int, Field(ge=0, le=65_535)] = Field(
-        9108, description="/metrics of a worker, on loopback; 0: any free port"
+        9108, description="/metrics, /healthz and /readyz of a worker; 0: any free port"
     )
     api_host: str = Field(
         "127.0.0.1", description="where serve listens; beyond loopback only when there are API tokens"

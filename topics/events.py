@@ -91,6 +91,9 @@ class MixAccepted(MixEvent):
         description="offset in its partition of mix-events: no mix-accepted of this mix stands before it; "
         "null: this is the first",
     )
+    asked_anew: int = Field(
+        1, ge=1, description="newest revision that asked for every clip anew; clip_task_ids depend on it"
+    )
     song: Song | None = Field(description="null: the video has no audio stream")
     gaps: Gaps = Field(description="what is seen between lines")
     subtitles: Subtitles = Field(description="lyrics on the picture or beside it")

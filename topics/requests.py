@@ -110,7 +110,10 @@ class MixCancel(_Request):
 
 
 class MixRevise(_Request):
-    """Change or add lines of an accepted mix, by `line_id`; all else stays as it was."""
+    """Change or add lines of an accepted mix, by `line_id`; all else stays as it was.
+
+    With `again` the video is made once more, whether anything else is changed or not.
+    """
 
     type: Literal["mix-revise"]
     mix_id: MixId | None = Field(None, description="the mix to change; absent: the record's key")
@@ -120,6 +123,11 @@ class MixRevise(_Request):
     subtitles: Subtitles | None = Field(None, description="lyrics on the picture or beside it")
     lines: Annotated[tuple[Line, ...], Field(max_length=MAX_LINES)] = Field(
         (), description="changed or new lines by `line_id`"
+    )
+    again: bool = Field(
+        default=False,
+        description="ask for every clip anew, such as when files of the mix were removed; one that is still "
+        "in the store is not cut again",
     )
 
 

@@ -19,6 +19,7 @@ WORDS = {
     SecretStr: "text, kept out of logs",
     str: "text",
     int: "integer",
+    float: "number",
     bool: "true or false",
     IPv4Network: "IPv4",
     IPv6Network: "IPv6 network",

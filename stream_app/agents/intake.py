@@ -32,12 +32,18 @@ class Intake:
     """Decides on requests, one after the other for each partition."""
 
     def __init__(
-        self, index: MixIndex, writer: Writer, config: Callable[[], ConfigInForce], clock: Clock
+        self,
+        index: MixIndex,
+        writer: Writer,
+        config: Callable[[], ConfigInForce],
+        clock: Clock,
+        clips_kept_ms: int | None = None,
     ) -> None:
         self._index = index
         self._writer = writer
         self._config = config
         self._clock = clock
+        self._clips_kept_ms = clips_kept_ms
 
     async def handle(self, record: Record) -> None:
         """Take one request to its end. Never raises: Faust would count a raised record as done."""
@@ -79,7 +85,8 @@ class Intake:
         asked = Asked(opened.data, origin, record.timestamp_ms, mix_id, opened.traceparent)
         known, log_end = await self._index.get(record.ref.partition, mix_id)
         story = await self._index.story(mix_id, known) if known and needs_story(asked, known) else None
-        decision = decide(asked, known, story, Moment(self._config().version, log_end, self._clock()))
+        moment = Moment(self._config().version, log_end, self._clock(), self._clips_kept_ms)
+        decision = decide(asked, known, story, moment)
         for event in decision.events:
             await self._writer.send_event(event)
         await self._writer.send_tasks(decision.tasks)

@@ -149,7 +149,7 @@ def _is_news(accepted: MixAccepted, change: MixRevise) -> bool:
     after = revised(before, change)
     if isinstance(after, tuple):
         raise invalid(after)
-    return after != before
+    return change.again or after != before
 
 
 async def _known(parts: Parts, mix_id: str) -> Standing:

@@ -119,7 +119,11 @@ def _file_of(uri: str, root: Path) -> Path:
     except ValueError as error:
         raise Problem(410, "the video is kept elsewhere: the mix's events say where") from error
     if not path.is_relative_to(root.resolve()) or not path.is_file():
-        raise Problem(410, f"the video is no longer among the videos of this machine ({path.name})")
+        raise Problem(
+            410,
+            f"the video is no longer among the videos of this machine ({path.name}): "
+            'POST .../revise with {"again": true} makes it once more',
+        )
     return path
 
 

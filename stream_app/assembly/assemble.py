@@ -135,7 +135,10 @@ def _check_file(part: Part, position: int) -> None:
     try:
         found = _sha256(part.path)
     except (FileNotFoundError, IsADirectoryError) as error:
-        raise MixError(MixFailure.JOIN_FAILED, f"part {position}: clip {part.path} is gone") from error
+        raise MixError(
+            MixFailure.JOIN_FAILED,
+            f"part {position}: clip {part.path} is gone; a mix-revise with again: true has it cut once more",
+        ) from error
     if found != part.sha256:
         message = f"part {position}: clip {part.path} has sha256 {found}, {part.sha256} was promised"
         raise MixError(MixFailure.JOIN_FAILED, message)

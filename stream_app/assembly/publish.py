@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-_PREFIX = ".joining-"
+JOINING_PREFIX = ".joining-"
+"""Begins the names of private folders."""
 
 
 @contextmanager
@@ -21,7 +22,7 @@ def work_folder(out_dir: Path) -> Iterator[Path]:
     out_dir.mkdir(parents=True, exist_ok=True)
     with _locked(out_dir):
         _remove_abandoned(out_dir)
-        folder = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=out_dir))
+        folder = Path(tempfile.mkdtemp(prefix=JOINING_PREFIX, dir=out_dir))
         owned = _lock(folder, fcntl.LOCK_EX)
     try:
         yield folder
@@ -42,8 +43,17 @@ def publish(made: Path, final: Path) -> None:
         os.close(folder)
 
 
+def is_abandoned(folder: Path) -> bool:
+    """Whether the run that made a private folder is dead: the lock of a living one is not free."""
+    try:
+        os.close(_lock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB))
+    except OSError:
+        return False
+    return True
+
+
 def _remove_abandoned(out_dir: Path) -> None:
-    for folder in out_dir.glob(f"{_PREFIX}*"):
+    for folder in out_dir.glob(f"{JOINING_PREFIX}*"):
         with suppress(OSError):
             # The lock of a dead process is free; a living one's is not, and that folder stays.
             lock = _lock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)

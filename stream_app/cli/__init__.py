@@ -8,6 +8,7 @@ from stream_app.cli import (
     config,
     dlq,
     doctor,
+    gc,
     kafka,
     render,
     replay,
@@ -41,6 +42,7 @@ for command in (
     replay.replay,
     replay.export_log,
     what_if.what_if,
+    gc.gc,
     doctor.doctor,
 ):
     app.command()(command)

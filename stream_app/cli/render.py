@@ -22,7 +22,9 @@ from stream_app.file_uri import path_of
 from stream_app.kafka.submit import submit_request
 from stream_app.kafka.topology import create_topics
 from stream_app.settings import Settings
+from topics.codec import encode
 from topics.events import MixEnd, MixRendered
+from topics.requests import MixRevise
 
 SNAPSHOT_TIMEOUT_S = 60.0
 SNAPSHOT_POLL_S = 0.2
@@ -66,16 +68,23 @@ async def _render(stack: Stack, file: Submission) -> MixEnd:
 async def _ask_once(settings: Settings, file: Submission) -> tuple[str | None, int]:
     """Submit the request unless the log has it already; where it stands, if it was sent, and its revision.
 
+    A mix whose video was removed since is made again, as its next revision.
+
     Raises:
         UsageError: the log has a mix of that id with other content.
     """
-    known = (await read_mix(settings, file.mix_id)).accepted
+    mix = await read_mix(settings, file.mix_id)
+    known = mix.accepted
     if known is None:
         return str(await submit_request(settings, file.mix_id, file.value)), 1
     if known.content_digest != file.digest:
         raise UsageError(
             f"a mix {file.mix_id} with other content was accepted before; give this one another mix_id"
         )
+    if isinstance(mix.end, MixRendered) and not path_of(mix.end.uri).is_file():
+        note(f"the video of {file.mix_id} was removed: it is made again")
+        again = MixRevise(type="mix-revise", mix_id=file.mix_id, again=True)
+        return str(await submit_request(settings, file.mix_id, encode(again))), known.revision + 1
     return None, known.revision
 
 
@@ -106,7 +115,7 @@ def deliver(video: Path, out: Path | None) -> Path:
         UsageError: the video was deleted after it was rendered.
     """
     if not video.is_file():
-        raise UsageError(f"{video} was rendered but is no longer there; render it again under another mix_id")
+        raise UsageError(f"{video} was rendered but is no longer there; the same command makes it again")
     if out is None:
         return video
     out.parent.mkdir(parents=True, exist_ok=True)

@@ -16,6 +16,7 @@ from stream_app.cli.request_file import read_request
 from stream_app.cli.story import follow_to_end, read_mix
 from stream_app.domain.errors import UsageError
 from stream_app.domain.mix import Mix
+from stream_app.file_uri import path_of
 from stream_app.kafka.follow import follow_mix
 from stream_app.kafka.submit import submit_request
 from stream_app.settings import Settings
@@ -127,6 +128,8 @@ def _print_mix(mix_id: str, mix: Mix, *, as_json: bool) -> None:
         "lines": mix.accepted.total_clips if mix.accepted else None,
         "output_uri": mix.end.uri if isinstance(mix.end, MixRendered) else None,
     }
+    if isinstance(mix.end, MixRendered) and not path_of(mix.end.uri).is_file():
+        note(f"the video is not there any more; `clipfold revise {mix_id} --again` makes it once more")
     if as_json:
         reasons = [
             each.model_dump(mode="json", include={"clip_index", "fallback_reason", "attempts"})

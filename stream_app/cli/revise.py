@@ -25,22 +25,40 @@ from topics.requests import MixRequest, MixRevise
 def revise(
     mix: MixId,
     change: Annotated[
-        Path, typer.Argument(metavar="CHANGE.json", help="Changed or new lines by line_id; song, gaps, ...")
-    ],
+        Path | None,
+        typer.Argument(metavar="CHANGE.json", help="Changed or new lines by line_id; song, gaps, ..."),
+    ] = None,
     *,
+    again: Annotated[
+        bool, typer.Option("--again", help="Make the video once more, such as when its file was removed.")
+    ] = False,
     watch: Annotated[bool, typer.Option("--watch", help="Follow the new revision to its end.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Change or add lines of a mix that was accepted; clips of lines left alone are used again."""
     with exit_codes():
         settings = with_kafka(Settings())
-        command = read_change(change, checked(mix))
+        command = _command(change, checked(mix), again=again)
         facts = asyncio.run(_ask(settings, command, mix))
         if not watch:
             (print_json if as_json else print_facts)(facts)
             return
         note(", ".join(f"{name} {value}" for name, value in facts.items()))
         watch_to_end(settings, mix, revision=facts["revision"], asked=facts["record"], as_json=as_json)
+
+
+def _command(change: Path | None, mix_id: str, *, again: bool) -> MixRevise:
+    """What to send.
+
+    Raises:
+        UsageError: nothing is asked for, or the file cannot be used.
+    """
+    if change is None:
+        if not again:
+            raise UsageError("name a file of changes, or ask for the same once more with --again")
+        return MixRevise(type="mix-revise", mix_id=mix_id, again=True)
+    command = read_change(change, mix_id)
+    return command.model_copy(update={"again": True}) if again else command
 
 
 async def _ask(settings: Settings, change: MixRevise, mix_id: str) -> dict[str, Any]:
@@ -57,20 +75,22 @@ async def _ask(settings: Settings, change: MixRevise, mix_id: str) -> dict[str, 
     after = revised(before, change)
     if isinstance(after, tuple):
         raise RejectedError(after)
-    if after == before:
+    if after == before and not change.again:
         note(f"{mix_id} is like this already; nothing was sent")
         return {"mix_id": mix_id, "record": None, "revision": mix.accepted.revision}
     ref = await submit_request(settings, mix_id, encode(change))
+    revision = mix.accepted.revision + 1
+    asked_anew = revision if change.again else mix.accepted.asked_anew
     return {
         "mix_id": mix_id,
         "record": str(ref),
-        "revision": mix.accepted.revision + 1,
-        **_clips(mix, after, mix_id),
+        "revision": revision,
+        **_clips(mix, after, mix_id, asked_anew),
     }
 
 
-def _clips(mix: Mix, after: MixRequest, mix_id: str) -> dict[str, int]:
-    """How many clips the new plan takes over, and how many are to be made."""
-    tasks = {line.clip_task_id for line in plan_mix(after, mix_id).lines}
+def _clips(mix: Mix, after: MixRequest, mix_id: str, asked_anew: int) -> dict[str, int]:
+    """How many clips the new plan takes over, and how many it asks for."""
+    tasks = {line.clip_task_id for line in plan_mix(after, mix_id, asked_anew).lines}
     kept = len(tasks & mix.outcomes.keys())
     return {"clips_kept": kept, "clips_to_make": len(tasks) - kept}

@@ -6,12 +6,14 @@ the same recipe is never cut twice; the memory is a cache and is not believed wh
 """
 
 import errno
+import fcntl
 import hashlib
 import json
 import os
+import re
 import secrets
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from itertools import accumulate
@@ -29,7 +31,13 @@ COPIES_BYTES = 2 * 2**30
 COPY_IN_USE_S = 300
 """An attempt takes two minutes at most by default (`clip_timeout_ms`)."""
 
+LOCK_WAIT_S = 10.0
+"""The lock of a store is held for microseconds: whoever has it for longer is stopped, or its disk hangs."""
+
+LOCK_POLL_S = 0.01
+
 _CHUNK = 1 << 20
+_CLIP_NAME = re.compile(r"[0-9a-f]{64}\.mp4")
 
 
 @dataclass(frozen=True)
@@ -71,7 +79,8 @@ class ClipStore:
         with _own_disk(made):
             digest, size = _settle(made)
             final = self.root / f"{digest}.mp4"
-            made.replace(final)
+            with self._locked(fcntl.LOCK_SH):
+                made.replace(final)
             _sync_folder(self.root)
         return StoredClip(digest, final, size)
 
@@ -85,18 +94,88 @@ class ClipStore:
             draft.replace(self._recipes / f"{recipe}.json")
 
     def recall(self, recipe: str) -> tuple[StoredClip, dict[str, int | str | None]] | None:
-        """The clip that `recipe` made before and its facts, if the very same bytes are still there."""
+        """The clip that `recipe` made before and its facts, if the very same bytes are still there.
+
+        That is a use of the clip: it is kept as long as one that was made now.
+        """
         try:
             record = json.loads((self._recipes / f"{recipe}.json").read_bytes())
             digest, size, facts = str(record["sha256"]), int(record["bytes"]), dict(record["facts"])
             path = self.root / f"{digest}.mp4"
-            if path.stat().st_size != size or _hash(path) != (digest, size):
+            if not self._use(path) or path.stat().st_size != size or _hash(path) != (digest, size):
                 return None
         except (FileNotFoundError, ValueError, KeyError, TypeError):
             return None
         except OSError as error:
             raise OwnFaultError.of_disk(f"keep {self._recipes}", error) from error
         return StoredClip(digest, path, size), facts
+
+    def _use(self, clip: Path) -> bool:
+        """Have `remove_unused` see that a clip is in use; not if it is another user's."""
+        try:
+            with self._locked(fcntl.LOCK_SH):
+                os.utime(clip)
+        except PermissionError:
+            return False
+        return True
+
+    def unused_since(self, moment_s: float) -> Iterator[tuple[str, int]]:
+        """SHA-256 and size of every clip that was last put or recalled before a moment (as `time.time`)."""
+        with _own_disk(self.root):
+            for name in filter(_CLIP_NAME.fullmatch, (entry.name for entry in self.root.iterdir())):
+                with suppress(FileNotFoundError):
+                    facts = (self.root / name).stat()
+                    if facts.st_mtime < moment_s:
+                        yield name.removesuffix(".mp4"), facts.st_size
+
+    def remove_unused(self, sha256: str, moment_s: float) -> bool:
+        """Remove a clip, unless it was put or recalled after all since that moment; whether it is gone."""
+        path = self.root / f"{sha256}.mp4"
+        with _own_disk(path), self._locked(fcntl.LOCK_EX), suppress(FileNotFoundError):
+            if path.stat().st_mtime >= moment_s:
+                return False
+            path.unlink()
+        return True
+
+    def dead_recipes(self, moment_s: float, removed: Container[str] = ()) -> Iterator[Path]:
+        """Recipes from before a moment whose clip is not there, or is among `removed`."""
+        with _own_disk(self._recipes):
+            for path in self._recipes.glob("*.json"):
+                with suppress(FileNotFoundError):
+                    if path.stat().st_mtime < moment_s and self._is_dead(path, removed):
+                        yield path
+
+    def forget(self, recipe: Path) -> bool:
+        """Remove a recipe, unless its clip is there after all; whether it is gone."""
+        with _own_disk(recipe), suppress(FileNotFoundError):
+            if not self._is_dead(recipe, ()):
+                return False
+            recipe.unlink()
+        return True
+
+    def _is_dead(self, recipe: Path, removed: Container[str]) -> bool:
+        try:
+            digest = str(json.loads(recipe.read_bytes())["sha256"])
+        except (ValueError, KeyError, TypeError):
+            return True
+        return digest in removed or not (self.root / f"{digest}.mp4").exists()
+
+    @contextmanager
+    def _locked(self, how: int) -> Iterator[None]:
+        """Whoever uses a clip shares the lock of the store; who removes one has it alone."""
+        handle = os.open(self.root, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            give_up_at = time.monotonic() + LOCK_WAIT_S
+            while not _try_lock(handle, how):
+                if time.monotonic() > give_up_at:
+                    raise OwnFaultError(
+                        f"another process has held {self.root} for {LOCK_WAIT_S:g} s: look for a clipfold gc "
+                        "that is stopped"
+                    )
+                time.sleep(LOCK_POLL_S)
+            yield
+        finally:
+            os.close(handle)
 
     def sweep(self) -> int:
         """Remove temporary files of processes that are gone, or that are stale; how many were removed.
@@ -105,18 +184,31 @@ class ClipStore:
         Pids are reused and may be of another machine on a shared disk, so a file is only taken when it is
         stale, or when its pid is of no process here and it has not been written to for a minute.
         """
+        unwanted = self.leftovers()
         with _own_disk(self._temporary):
-            unwanted = [path for path in self._temporary.iterdir() if _is_stale(path)]
-            unwanted += _surplus(self._temporary.glob(f"{COPY_PREFIX}*"))
             for path in unwanted:
                 path.unlink(missing_ok=True)
-        return len(set(unwanted))
+        return len(unwanted)
+
+    def leftovers(self) -> set[Path]:
+        """What `sweep` would remove."""
+        with _own_disk(self._temporary):
+            stale = {path for path in self._temporary.iterdir() if _is_stale(path)}
+            return stale.union(_surplus(self._temporary.glob(f"{COPY_PREFIX}*")))
 
     def discard_of(self, owner: str) -> None:
         """Remove the temporary files of an owner that was seen to end."""
         with _own_disk(self._temporary):
             for path in self._temporary.glob(f"{owner}-*"):
                 path.unlink(missing_ok=True)
+
+
+def _try_lock(handle: int, how: int) -> bool:
+    try:
+        fcntl.flock(handle, how | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def _surplus(copies: Iterable[Path]) -> list[Path]:

@@ -27,6 +27,11 @@ class Pause:
     _probe: int | None = None
     _next_probe_ms: int = 0
 
+    @property
+    def is_on(self) -> bool:
+        """Whether work waits until a fault of our own side is over."""
+        return self._since_ms is not None
+
     def room(self, free_slots: int) -> int:
         """How many tasks may start now."""
         if self._since_ms is None:

@@ -20,6 +20,7 @@ from stream_app.domain.errors import OwnFaultError
 from stream_app.domain.schedule import Queue, Waiting
 from stream_app.domain.unfinished import Asked
 from stream_app.kafka.group_reader import Delivery
+from stream_app.kafka.watchdog import Movement
 from stream_app.kafka.writer import Writer
 from stream_app.telemetry import metrics
 from stream_app.telemetry.log import get_logger
@@ -65,6 +66,7 @@ class Cutter:
         config: Callable[[], ConfigInForce],
         clock: Clock,
         drain_timeout_ms: int,
+        attempt_timeout_ms: int = 0,
     ) -> None:
         self._runner = runner
         self._writer = writer
@@ -72,6 +74,8 @@ class Cutter:
         self._config = config
         self._clock = clock
         self._drain_timeout_s = drain_timeout_ms / 1000
+        self._attempt_timeout_ms = attempt_timeout_ms
+        self._moves = 0
         self._held = HeldTasks()
         self._queue = Queue()
         self._slots: dict[int, Held] = {}
@@ -85,6 +89,18 @@ class Cutter:
     def wake(self) -> None:
         """Look again at what may start: a limit has changed."""
         self._wake.set()
+
+    def movement(self) -> Movement | None:
+        """What the watchdog is to see move: attempts that start and end.
+
+        None while there is nothing to do, or a full disk or a retry's wait holds it up; and while attempts
+        run, they may take as long as their limits allow.
+        """
+        is_waiting = self._queue.due(self._clock()) or self._unsettled
+        if self._pause.is_on or not (is_waiting or self._slots):
+            return None
+        limit_ms = self._attempt_timeout_ms + self._config().config.clip_timeout_ms if self._slots else 0
+        return Movement(self._moves, limit_ms / 1000)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Start waiting tasks whenever there is room, until `stop`."""
@@ -208,6 +224,7 @@ class Cutter:
     def _start(self, waiting: Waiting) -> None:
         held = self._held[waiting.order]
         held.is_queued = False
+        self._moves += 1
         slot = next(slot for slot in range(len(self._slots) + 1) if slot not in self._slots)
         self._slots[slot] = held
         self._pause.started(held.order)
@@ -219,6 +236,7 @@ class Cutter:
 
     def _ended(self, held: Held, waiting: Waiting, slot: int, run: asyncio.Task[None]) -> None:
         held.run = None
+        self._moves += 1
         del self._slots[slot]
         self._queue.release(waiting)
         self._wake.set()

@@ -14,6 +14,9 @@ from topics.ids import RecordRef, derived_id, is_mix_id, minted_mix_id, trace_id
 from topics.requests import MixCancel, MixRequest, MixRevise
 from topics.tasks import ClipTask
 
+REMOVAL_MARGIN_MS = 3_600_000
+"""A removal relies for half an hour on what the log said when it began; and clocks differ."""
+
 Result = Literal["accepted", "rejected", "cancelled", "unchanged"]
 
 
@@ -30,11 +33,20 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """When a request is decided: under which config, and where the log of its mix's partition ends."""
+    """When a request is decided.
+
+    Attributes:
+        config_version: of the config in force.
+        log_end: where the log of its mix's partition ends.
+        now_ms: the time.
+        clips_kept_ms: for how long clips are kept after the end of the last mix that they are in; `None`:
+            for ever.
+    """
 
     config_version: int
     log_end: int
     now_ms: int
+    clips_kept_ms: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,13 +130,15 @@ def _revise(asked: Asked, change: MixRevise, known: KnownMix, story: Mix, moment
     after = revised(before, change)
     if isinstance(after, tuple):
         return _reject(asked, after, moment)
-    if after == before:
+    if after == before and not change.again:
         return Decision("unchanged")
+    revision = base.revision + 1
     event = _accepted(
         asked,
         after,
         moment,
-        revision=base.revision + 1,
+        revision=revision,
+        asked_anew=revision if change.again or _may_lack_clips(story, asked, moment) else base.asked_anew,
         deadline_at_ms=_deadline_left(base, asked),
         log_start=known.log_start,
     )
@@ -132,6 +146,16 @@ def _revise(asked: Asked, change: MixRevise, known: KnownMix, story: Mix, moment
     is_queued = story.end is None and base.priority == event.priority
     queued = {line.clip_task_id for line in base.lines} if is_queued else ()
     return Decision("accepted", (event,), _tasks(event, story, queued=queued))
+
+
+def _may_lack_clips(story: Mix, asked: Asked, moment: Moment) -> bool:
+    """Whether the mix ended so long ago that its clips may have been removed, or will be at any moment.
+
+    Told by when the request was sent: two intakes that decide on it come to the same plan.
+    """
+    if story.end is None or moment.clips_kept_ms is None:
+        return False
+    return asked.submitted_at_ms - story.end.at_ms >= moment.clips_kept_ms - REMOVAL_MARGIN_MS
 
 
 def _deadline_left(base: MixAccepted, asked: Asked) -> int | None:
@@ -148,8 +172,9 @@ def _accepted(
     revision: int,
     deadline_at_ms: int | None,
     log_start: int,
+    asked_anew: int = 1,
 ) -> MixAccepted:
-    plan = plan_mix(request, asked.mix_id)
+    plan = plan_mix(request, asked.mix_id, asked_anew)
     return MixAccepted(
         **_common("mix-accepted", asked, moment),
         revision=revision,
@@ -161,6 +186,7 @@ def _accepted(
         priority=request.priority,
         deadline_at_ms=deadline_at_ms,
         log_start=log_start,
+        asked_anew=asked_anew,
         song=request.song,
         gaps=request.gaps,
         subtitles=request.subtitles,

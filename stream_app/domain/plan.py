@@ -34,21 +34,25 @@ class Span:
     line: PlannedLine | None
 
 
-def plan_mix(request: MixRequest, mix_id: str) -> Plan:
-    """Allot frames to every line of a valid request."""
+def plan_mix(request: MixRequest, mix_id: str, asked_anew: int = 1) -> Plan:
+    """Allot frames to every line of a valid request.
+
+    Clips are asked for under other ids than before when `asked_anew`, the revision that asked for all of
+    them anew, is another.
+    """
     request = as_content(request)
     rate = request.profile.rate
     bounds = [(frame_at(line.start_ms, rate), frame_at(line.end_ms, rate)) for line in request.lines]
     starts_of_next = [start for start, _ in bounds[1:]] + [bounds[-1][1]]
     lines = tuple(
-        _planned(request, mix_id, index, bounds=bounds[index], next_start=starts_of_next[index])
+        _planned(request, mix_id, index, asked_anew, bounds=bounds[index], next_start=starts_of_next[index])
         for index in range(len(bounds))
     )
     return Plan(lines, total_frames=bounds[-1][1])
 
 
 def _planned(
-    request: MixRequest, mix_id: str, index: int, *, bounds: tuple[int, int], next_start: int
+    request: MixRequest, mix_id: str, index: int, asked_anew: int, *, bounds: tuple[int, int], next_start: int
 ) -> PlannedLine:
     line = request.lines[index]
     start, end = bounds
@@ -63,6 +67,8 @@ def _planned(
     }
     if (overlay := overlay_text(request.subtitles, line.text)) is not None:
         recipe["overlay_text"] = overlay
+    if asked_anew > 1:
+        recipe["asked_anew"] = asked_anew
     return PlannedLine(
         line_id=str(line.line_id),
         # Named by what is to be cut, so that a line which a revision leaves alone keeps its id.

@@ -63,6 +63,11 @@ class Queue:
         """How many tasks wait."""
         return len(self._waiting)
 
+    def due(self, now_ms: int) -> int:
+        """How many tasks wait for nothing but room."""
+        self._let_time_pass(now_ms)
+        return len(self._waiting) - len(self._not_due)
+
     def add(self, task: Waiting) -> None:
         """Have a task wait for its turn."""
         self._waiting[task.order] = task

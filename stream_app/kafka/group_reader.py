@@ -99,6 +99,16 @@ class GroupReader(ConsumerRebalanceListener):  # type: ignore[misc]
         for counter in (metrics.COMMITS, metrics.COMMIT_FAILURES):
             counter.labels(group_id)
 
+    def taken(self) -> dict[TopicPartition, int]:
+        """The partitions that are read now, each with the first offset that was not handed out."""
+        consumer = self._consumer
+        paused = consumer.paused() if consumer else set()
+        return {
+            partition: tracker.next_offset
+            for partition, tracker in self._trackers.items()
+            if partition not in paused
+        }
+
     async def run(self, stop: asyncio.Event) -> None:
         """Read until `stop`, through any number of rebalances and broker failures."""
         failures = 0

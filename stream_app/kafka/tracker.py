@@ -43,6 +43,11 @@ class OffsetTracker:
         """The first record that was handed out and is not finished; `None` when all are."""
         return self._unfinished[0] if self._unfinished else None
 
+    @property
+    def next_offset(self) -> int:
+        """The first offset that was not handed out; 0 before any was."""
+        return self._last_delivered + 1
+
     def take_committable(self) -> int | None:
         """The offset to commit now; `None` when there is nothing new since the last call."""
         offset, self._committable = self._committable, None

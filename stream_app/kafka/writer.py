@@ -1,6 +1,8 @@
 """Send records to Kafka. A send returns when every in-sync replica has it, and not before."""
 
 import asyncio
+import math
+import time
 from collections.abc import Iterable, Sequence
 
 import stamina
@@ -36,6 +38,15 @@ class Writer:
         self._settings = settings
         self._role = role
         self._producer: AIOKafkaProducer | None = None
+        self._refused_at = -math.inf
+
+    def is_refused(self) -> bool:
+        """Whether Kafka did not take something a moment ago, though it may answer: with too few replicas.
+
+        A send that is refused is tried again, and fails again, within its time limit.
+        """
+        recent_s = 2 * self._settings.kafka_request_timeout_ms / 1000 + MAX_RETRY_WAIT_S
+        return time.monotonic() - self._refused_at < recent_s
 
     async def start(self) -> None:
         """Connect.
@@ -101,7 +112,7 @@ class Writer:
         """Send one record and wait until it is acknowledged; says where it stands."""
         producer = self._started()
         async for attempt in stamina.retry_context(
-            on=_may_pass, attempts=None, timeout=None, wait_max=MAX_RETRY_WAIT_S
+            on=self._may_pass, attempts=None, timeout=None, wait_max=MAX_RETRY_WAIT_S
         ):
             with attempt:
                 sent = await producer.send_and_wait(
@@ -114,11 +125,11 @@ class Writer:
             raise RuntimeError("the writer has not been started")
         return self._producer
 
-
-def _may_pass(error: Exception) -> bool:
-    if isinstance(error, MessageSizeTooLargeError):
+    def _may_pass(self, error: Exception) -> bool:
+        if isinstance(error, MessageSizeTooLargeError):
+            return False
+        if isinstance(error, KafkaError):
+            self._refused_at = time.monotonic()
+            log.warning("kafka.send_retried", error=str(error) or type(error).__name__)
+            return True
         return False
-    if isinstance(error, KafkaError):
-        log.warning("kafka.send_retried", error=str(error) or type(error).__name__)
-        return True
-    return False

@@ -35,6 +35,17 @@ def test_the_same_request_again_gives_the_finished_video_again(machine: Machine,
     assert machine.running() == []
 
 
+def test_a_video_that_was_removed_is_made_again_under_its_id(machine: Machine) -> None:
+    request = machine.request("again", 1)
+    first = json.loads(machine.type("render", request, "--json").stdout)
+    Path(first["video"]).unlink()
+    second = machine.type("render", request, "--json")
+    assert second.returncode == 0, second.stderr
+    told = json.loads(second.stdout)
+    assert (told["revision"], told["sha256"]) == (first["revision"] + 1, first["sha256"])
+    assert Path(told["video"]).stat().st_size == told["bytes"]
+
+
 def test_other_content_under_a_used_id_is_wrong_use(machine: Machine) -> None:
     machine.type("render", machine.request("used", 1))
     done = machine.type("render", machine.request("used", 2))

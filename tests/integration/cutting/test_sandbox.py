@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import av
 import pytest
 
 from stream_app.cutting import sandbox as sandbox_module
@@ -25,6 +26,7 @@ from stream_app.sources.source_file import SourceFile
 from tests.integration.assembly.process_watch import descendants
 from tests.integration.cutting.sandboxes import LEVELS, sandbox_of
 from topics.profile import RenderProfile
+from topics.reasons import FallbackReason
 
 PATIENCE_S = 30
 
@@ -249,6 +251,18 @@ async def test_memory_beyond_the_limit_costs_an_attempt_and_no_process(
     with pytest.raises(SourceError):
         await pool.run(replace(order, profile=huge))
     assert (await pool.run(replace(order, start_ms=0))).frames == 25
+
+
+async def test_frames_of_more_pixels_than_allowed_are_refused(order: CutOrder, tmp_path: Path) -> None:
+    with av.open(str(order.source.path)) as source:
+        pixels = source.streams.video[0].width * source.streams.video[0].height
+    async with CutterPool(1, tmp_path / "clips", Sandbox(pixels)) as pool:
+        assert (await pool.run(order)).frames == 25
+    async with CutterPool(1, tmp_path / "other clips", Sandbox(pixels - 1)) as pool:
+        with pytest.raises(SourceError) as caught:
+            await pool.run(order)
+    assert caught.value.reason == FallbackReason.SOURCE_INVALID
+    assert not caught.value.retryable
 
 
 async def test_folders_that_come_and_go_are_seen(order: CutOrder, tmp_path: Path, footage: Any) -> None:

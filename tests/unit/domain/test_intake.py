@@ -1,6 +1,14 @@
 from typing import Any
 
-from stream_app.domain.intake import Asked, Decision, Moment, decide, mix_id_of, needs_story
+from stream_app.domain.intake import (
+    REMOVAL_MARGIN_MS,
+    Asked,
+    Decision,
+    Moment,
+    decide,
+    mix_id_of,
+    needs_story,
+)
 from stream_app.domain.known import KnownMix, noted
 from stream_app.domain.mix import Mix
 from tests.unit.domain.events import completed
@@ -20,6 +28,7 @@ class Log:
     def __init__(self, *bodies: dict[str, Any]) -> None:
         self.known: KnownMix | None = None
         self.story = Mix()
+        self.moment = MOMENT
         self._offset = MOMENT.log_end
         for number, body in enumerate(bodies):
             self.tell(*self.decided(body, RecordRef("mix-requests", 3, number)).events)
@@ -33,16 +42,16 @@ class Log:
     def decided(self, body: dict[str, Any], ref: RecordRef = REF, sent_ms: int = 1000) -> Decision:
         told = Asked(body, ref, sent_ms, mix_id_of(body, None, ref))
         story = self.story if needs_story(told, self.known) else None
-        return decide(told, self.known, story, MOMENT)
+        return decide(told, self.known, story, self.moment)
 
-    def fail(self) -> None:
+    def fail(self, at_ms: int = 0) -> None:
         assert self.story.accepted is not None
         common = {
             "event_id": "f",
             "mix_id": "m1",
             "trace_id": "0" * 31 + "1",
             "caused_by": "t/0/0",
-            "at_ms": 0,
+            "at_ms": at_ms,
         }
         why = MixFailure.SONG_UNAVAILABLE
         self.tell(MixFailed(**common, revision=self.story.accepted.revision, reason=why, message=""))
@@ -275,3 +284,35 @@ def test_the_trace_of_the_request_is_kept() -> None:
     told = Asked(body, REF, 1000, "m1", f"00-{trace}-b7ad6b7169203331-01")
     decision = decide(told, None, None, MOMENT)
     assert {decision.events[0].trace_id, *(task.trace_id for task in decision.tasks)} == {trace}
+
+
+AGAIN = {"type": "mix-revise", "mix_id": "m1", "again": True}
+KEPT_MS = 40 * 86_400_000
+
+
+def ended(at_ms: int, clips_kept_ms: int | None = None) -> Log:
+    log = Log(request())
+    log.fail(at_ms)
+    log.moment = Moment(7, 500, 2000, clips_kept_ms)
+    return log
+
+
+def test_the_same_again_is_a_revision_that_asks_for_every_clip_anew() -> None:
+    log = ended(0)
+    before = log.story.accepted
+    again = log.decided(AGAIN, LATER)
+    plan = accepted(again)
+    assert before is not None
+    assert (plan.revision, plan.asked_anew, plan.content_digest) == (2, 2, before.content_digest)
+    assert {task.clip_task_id for task in again.tasks} == {line.clip_task_id for line in plan.lines}
+    assert not {line.clip_task_id for line in plan.lines} & {line.clip_task_id for line in before.lines}
+    log.tell(plan)
+    urgent = accepted(log.decided({**AGAIN, "again": False, "priority": 9}, RecordRef("mix-requests", 3, 44)))
+    assert (urgent.asked_anew, urgent.lines) == (2, plan.lines)
+
+
+def test_a_revision_of_a_mix_whose_clips_may_be_gone_asks_for_them_anew() -> None:
+    for sent_ms, asked_anew in [(KEPT_MS - REMOVAL_MARGIN_MS - 1, 1), (KEPT_MS - REMOVAL_MARGIN_MS, 2)]:
+        log = ended(0, KEPT_MS)
+        plan = accepted(log.decided({**AGAIN, "again": False, "priority": 9}, LATER, sent_ms))
+        assert plan.asked_anew == asked_anew

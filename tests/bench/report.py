@@ -76,12 +76,12 @@ def _git(*arguments: str) -> str:
     return done.stdout.strip()
 
 
-def write_table(program: str, date: str, where: str, figures: Sequence[Figure]) -> None:
+def write_table(program: str, date: str, where: str, figures: Sequence[Figure], page: Path = PAGE) -> None:
     """Put the table of a program into the page, between its two marks; what people wrote around stays."""
     begin = f"<!-- begin: written by tests/bench/{program}.py -->"
-    before, found, rest = PAGE.read_text(encoding="utf-8").partition(begin)
+    before, found, rest = page.read_text(encoding="utf-8").partition(begin)
     if not found:
-        raise LookupError(f"{PAGE} has no line {begin}")
+        raise LookupError(f"{page} has no line {begin}")
     after = rest.partition(END)[2]
     table = f"{begin}\nMeasured {date} on {where}.\n\n{as_markdown(figures)}\n{END}"
-    PAGE.write_text(f"{before}{table}{after}", encoding="utf-8")
+    page.write_text(f"{before}{table}{after}", encoding="utf-8")

@@ -40,6 +40,26 @@ def _stat(pid: int) -> list[str]:
     return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
 
 
+def zombies(pid: int) -> set[int]:
+    """Processes of the tree that have ended and that nobody has asked how."""
+    found = set()
+    for each in tree(pid):
+        with suppress(OSError):
+            if _stat(each)[0] == "Z":
+                found.add(each)
+    return found
+
+
+def open_files(pid: int) -> int:
+    """How many file descriptors a process has."""
+    return sum(1 for _ in Path(f"/proc/{pid}/fd").iterdir())
+
+
+def rss_bytes(pid: int) -> int:
+    """Resident memory of one process."""
+    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
 def pss_bytes(pid: int) -> dict[int, int]:
     """Proportional set size of each process of the tree: what is shared counts once in their sum."""
     sizes = {}

@@ -76,18 +76,18 @@ def _git(*arguments: str) -> str:
     return done.stdout.strip()
 
 
-def write_table(program: str, date: str, where: str, figures: Sequence[Figure]) -> None:
+def write_table(program: str, date: str, where: str, figures: Sequence[Figure], page: Path = PAGE) -> None:
     """Put the table of a program into the page, between its two marks; what people wrote around stays.
 
     Rows of the same name are replaced; those that were not measured this time stay, after the others.
     """
     begin = f"<!-- begin: written by tests/bench/{program}.py -->"
-    before, found, rest = PAGE.read_text(encoding="utf-8").partition(begin)
+    before, found, rest = page.read_text(encoding="utf-8").partition(begin)
     if not found:
-        raise LookupError(f"{PAGE} has no line {begin}")
+        raise LookupError(f"{page} has no line {begin}")
     old, _, after = rest.partition(END)
     names = {figure.name for figure in figures}
     older = [row for row in old.splitlines()[5:] if row.split("|")[1].strip() not in names]
     told = f"Measured {date} on {where}." + (f" The last {len(older)} rows are older." if older else "")
     table = "\n".join([begin, told, "", as_markdown(figures), *older, END])
-    PAGE.write_text(f"{before}{table}{after}", encoding="utf-8")
+    page.write_text(f"{before}{table}{after}", encoding="utf-8")

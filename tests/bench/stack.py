@@ -97,6 +97,11 @@ class Worker:
         if self._process.poll() is not None:
             raise RuntimeError(f"a worker ended:\n{self.log.read_text()[-3000:]}")
 
+    def kill(self) -> None:
+        """End it without a word, as a crash does."""
+        self._process.kill()
+        self._process.wait(10)
+
     def stop(self) -> None:
         """Ask it to end, and wait."""
         self._process.send_signal(signal.SIGTERM)

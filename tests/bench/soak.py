@@ -39,8 +39,8 @@ PAGE = ROOT / "docs" / "reliability.md"
 SECTION = """
 ## Half an hour under load
 
-`scripts/soak` keeps a Kafka, `serve` and two workers busy with small mixes, some of their sources bad, and kills
-one of the workers again and again. The other one and `serve` are watched.
+`scripts/soak` keeps a Kafka, `serve` and two workers busy with small mixes, some of their sources bad, and
+kills one of the workers again and again. The other one and `serve` are watched.
 
 <!-- begin: written by tests/bench/soak.py -->
 <!-- end -->

@@ -1,5 +1,6 @@
 """What in the artifacts is kept no longer, and how each of it goes."""
 
+import os
 import shutil
 from collections.abc import Iterator
 from contextlib import suppress
@@ -119,10 +120,7 @@ class Garbage:
         """Files that mixes in work show: also those of mixes that another Kafka knows."""
         dead = set(self._dead_job_dirs)
         return {
-            file.stat().st_ino
-            for folder in self._job_dirs()
-            if folder not in dead
-            for file in _files_in(folder)
+            facts.st_ino for folder in self._job_dirs() if folder not in dead for facts in _files_of(folder)
         }
 
     @cached_property
@@ -169,14 +167,16 @@ def _changed_before(path: Path, moment_ms: int) -> bool:
         return False
 
 
-def _files_in(path: Path) -> Iterator[Path]:
-    return (file for file in path.rglob("*") if file.is_file()) if path.is_dir() else iter([path])
+def _files_of(path: Path) -> Iterator[os.stat_result]:
+    """What is known of a file, or of all in a folder, which may vanish meanwhile."""
+    if path.is_dir():
+        files = [Path(folder, name) for folder, _, names in os.walk(path) for name in names]
+    else:
+        files = [path]
+    for file in files:
+        with suppress(FileNotFoundError):
+            yield file.lstat()
 
 
 def _freed_bytes(path: Path) -> int:
-    total = 0
-    for file in _files_in(path):
-        with suppress(FileNotFoundError):
-            facts = file.stat()
-            total += facts.st_size if facts.st_nlink == 1 else 0
-    return total
+    return sum(facts.st_size for facts in _files_of(path) if facts.st_nlink == 1)

@@ -51,7 +51,7 @@ IN_WORK = 3
 
 LINES = 4
 LINE_MS = 500
-KEEP_DAYS = 0.001
+KEEP_DAYS = 0.0006
 KILL_EVERY_S = 120.0
 LAST_MIXES_S = 180.0
 ENDS = {"mix-rendered", "mix-failed", "mix-cancelled", "mix-rejected"}

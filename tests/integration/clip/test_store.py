@@ -1,5 +1,6 @@
 """The store of clips on a real file system."""
 
+import fcntl
 import hashlib
 import os
 import subprocess
@@ -109,3 +110,24 @@ def test_sweeping_keeps_the_copies_that_were_used_last(
     assert [copy.exists() for copy in copies] == [True, True, False, False, False]
     monkeypatch.setattr("stream_app.clip.store.COPIES_BYTES", 5)
     assert store.sweep() == 0
+
+
+def test_a_lock_that_is_never_let_go_is_our_own_fault(
+    store: ClipStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clip = store.put(made(store))
+    store.remember("r", clip, FACTS)
+    monkeypatch.setattr("stream_app.clip.store.LOCK_WAIT_S", 0.05)
+    stopped = os.open(store.root, os.O_RDONLY)
+    try:
+        fcntl.flock(stopped, fcntl.LOCK_EX)
+        for use in (lambda: store.recall("r"), lambda: store.put(made(store, b"other"))):
+            with pytest.raises(OwnFaultError, match="look for a clipfold gc that is stopped"):
+                use()
+        fcntl.flock(stopped, fcntl.LOCK_SH)
+        assert store.recall("r") == (clip, FACTS), "those who use clips do not keep one another waiting"
+        with pytest.raises(OwnFaultError):
+            store.remove_unused(clip.sha256, time.time() + 60)
+    finally:
+        os.close(stopped)
+    assert store.remove_unused(clip.sha256, time.time() + 60)

@@ -402,3 +402,35 @@ async def test_it_wakes_by_itself_when_a_task_is_due_or_a_probe_may_start(
             while not bench.all_is_done:  # noqa: ASYNC110 - the same
                 await asyncio.sleep(0.005)
     assert bench.attempts.started.count("later") == 1
+
+
+async def test_the_watchdog_sees_work_that_moves_and_none_while_there_is_none(bench: Bench) -> None:
+    assert bench.cutter.movement() is None
+    bench.deliver("a")
+    waiting = bench.cutter.movement()
+    assert waiting is not None
+    assert waiting.quiet_s == 0, "nothing runs that may take its time"
+    await settled()
+    running = bench.cutter.movement()
+    assert running is not None
+    assert running.signs != waiting.signs
+    assert running.quiet_s * 1000 == RenderClipConfig().clip_timeout_ms
+    bench.attempts.end("a")
+    await settled()
+    assert bench.cutter.movement() is None
+
+
+async def test_what_waits_on_purpose_is_nothing_to_watch(bench: Bench) -> None:
+    bench.deliver("later", not_before_ms=bench.now_ms + 5000)
+    await settled()
+    assert bench.cutter.movement() is None, "a retry's wait"
+    await bench.pass_time(5000)
+    assert bench.cutter.movement() is not None
+    bench.attempts.end("later", OwnFaultError("the disk is full"))
+    bench.deliver("behind it")
+    await settled()
+    assert bench.cutter.movement() is None, "a full disk"
+    bench.attempts.ends |= {"later": None, "behind it": None}
+    await bench.pass_time(PROBE_EVERY_MS)
+    await bench.pass_time(PUT_BACK_MS)
+    assert bench.all_is_done

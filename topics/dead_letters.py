@@ -34,7 +34,7 @@ def dead_letter(
     `group` is the consumer group that refused it, `attempts` how often it was tried.
     """
     reasons = {
-        "error.class": type(why).__name__,
+        "error.class": Poison.__name__,
         "error.message": why.error,
         "error.stage": why.stage,
         "topic": ref.topic,

@@ -14,8 +14,9 @@ from tests.integration.render.test_parallel_clip_pipeline import small
 
 @pytest.fixture(scope="module")
 def replayed(stack: Stack, slow_case: dict[str, Any]) -> str:
-    """A mix that has been rendered; its id."""
-    stack.submit(small(slow_case, "replayed", lines=3))
+    """A mix that has been rendered, of clips that no other test has; its id."""
+    request = small(slow_case, "replayed", lines=3)
+    stack.submit({**request, "profile": {**request["profile"], "width": 332}})
     stack.wait_for_end("replayed")
     return "replayed"
 

@@ -22,10 +22,13 @@ def answers(stack: Stack, slow_case: dict[str, Any]) -> dict[int, Rows]:
     """A mix with a retry, a fall-through and a placeholder; a rejected one; and junk in the log."""
     request = small(slow_case, "questioned", lines=3)
     dead = {"video_id": "questioned-dead", "uri": f"http://127.0.0.1:{free_port()}/a.mp4", "start_ms": 0}
-    _, second, third = request["lines"]
-    second["candidates"] = [dead]
-    third["candidates"] = [dead, *third["candidates"]]
-    stack.submit(request)
+    first, second, third = request["lines"]
+    lines = [
+        first,
+        {**second, "candidates": [dead]},
+        {**third, "candidates": [dead, *third["candidates"]]},
+    ]
+    stack.submit({**request, "lines": lines})
     stack.submit({"mix_id": "questioned-badly", "lines": []})
     stack.kcat("-P", "-t", "mix-events", "-k", "junk", typed="no json")
     stack.wait_for_end("questioned")

@@ -116,10 +116,8 @@ def test_a_dump_for_others_has_one_mix_and_no_secrets(
     stack: Stack, slow_case: dict[str, Any], replayed: str
 ) -> None:
     request = small(slow_case, "with-a-key", lines=1)
-    request["lines"][0]["candidates"] = [
-        {"video_id": "v", "uri": "http://ann:pass@127.0.0.1:9/a.mp4?sig=hidden", "start_ms": 0}
-    ]
-    stack.submit(request)
+    secret = {"video_id": "v", "uri": "http://ann:pass@127.0.0.1:9/a.mp4?sig=hidden", "start_ms": 0}
+    stack.submit({**request, "lines": [{**request["lines"][0], "candidates": [secret]}]})
     stack.wait_for_end("with-a-key")
     dump = stack.clipfold("export-log", "-", "--mix", "with-a-key", "--redact")
     assert "with-a-key" in dump

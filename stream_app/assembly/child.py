@@ -11,7 +11,7 @@ from types import FrameType
 from stream_app.assembly.assemble import assemble_mix, prepare_song
 from stream_app.assembly.order import Assembled, SongOrder
 from stream_app.assembly.outcome import Order, Outcome, read_order
-from stream_app.child_process import die_with_parent
+from stream_app.child_process import die_with_parent, spare_garbage_collection
 from stream_app.domain.errors import MixError, OwnFaultError
 
 
@@ -22,6 +22,7 @@ def main() -> None:
     # What a library prints goes to the log.
     answers = os.fdopen(os.dup(1), "wb", buffering=0)
     os.dup2(2, 1)
+    spare_garbage_collection()
     for line in sys.stdin.buffer:
         answers.write(_outcome(read_order(line)).model_dump_json().encode() + b"\n")
 

@@ -60,13 +60,13 @@ def join_clips(parts: Sequence[Path], frames: Sequence[int], rate: Fraction, out
         # One delay for all clips, though short ones need less: decoding order must never step back.
         delay = REORDER if template.codec_context.has_b_frames else 0
         stream = output.add_stream_from_template(template)
-        stream.time_base = Fraction(1, clock)
+        stream.time_base = time_base = Fraction(1, clock)
         for part, count in zip(parts, frames, strict=True):
             for position, (frame, packet) in enumerate(_read_part(part, count, rate, parameter_set)):
                 if position - frame > delay:
                     raise _failed(part, f"holds more than {delay} pictures back")
                 payload.update(bytes(packet))
-                packet.stream, packet.time_base, packet.duration = stream, stream.time_base, tick
+                packet.stream, packet.time_base, packet.duration = stream, time_base, tick
                 packet.pts = (offset + frame) * tick
                 packet.dts = (offset + position - delay) * tick
                 output.mux(packet)

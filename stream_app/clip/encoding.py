@@ -93,6 +93,7 @@ class ClipWriter:
         self.frames = 0
         self._path = path
         self._profile = profile
+        self._time_base = 1 / profile.rate
         self._encoded = sha256()
 
     @property
@@ -116,7 +117,7 @@ class ClipWriter:
             OwnFaultError: our disk did not take it.
         """
         picture.pts = self.frames
-        picture.time_base = 1 / self._profile.rate
+        picture.time_base = self._time_base
         # A decoder leaves its own picture type on the frame, and x264 would obey it.
         picture.pict_type = PictureType.NONE
         self._mux(picture)

@@ -27,8 +27,14 @@ STALE_AFTER_S = 3600
 COPY_PREFIX = "rebased-"
 """Begins the names of copies of sources on a straight clock; `cutting.rebase` makes them."""
 
-COPIES_BYTES = 2 * 2**30
-COPY_IN_USE_S = 300
+INDEX_PREFIX = "index-"
+"""Begins the names of indexes of sources; `cutting.shelf` makes them."""
+
+KEPT_PREFIXES = (COPY_PREFIX, INDEX_PREFIX)
+"""What cutters keep for one another has these names, and not an owner's."""
+
+KEPT_BYTES = 2 * 2**30
+KEPT_IN_USE_S = 300
 """An attempt takes two minutes at most by default (`clip_timeout_ms`)."""
 
 LOCK_WAIT_S = 10.0
@@ -180,7 +186,7 @@ class ClipStore:
     def sweep(self) -> int:
         """Remove temporary files of processes that are gone, or that are stale; how many were removed.
 
-        Of the copies of sources that cutters keep for one another, `COPIES_BYTES` stay, used last.
+        Of the copies and indexes of sources that cutters keep for one another, `KEPT_BYTES` stay, used last.
         Pids are reused and may be of another machine on a shared disk, so a file is only taken when it is
         stale, or when its pid is of no process here and it has not been written to for a minute.
         """
@@ -194,7 +200,8 @@ class ClipStore:
         """What `sweep` would remove."""
         with _own_disk(self._temporary):
             stale = {path for path in self._temporary.iterdir() if _is_stale(path)}
-            return stale.union(_surplus(self._temporary.glob(f"{COPY_PREFIX}*")))
+            kept = (path for path in self._temporary.iterdir() if path.name.startswith(KEPT_PREFIXES))
+            return stale.union(_surplus(kept))
 
     def discard_of(self, owner: str) -> None:
         """Remove the temporary files of an owner that was seen to end."""
@@ -211,19 +218,19 @@ def _try_lock(handle: int, how: int) -> bool:
     return True
 
 
-def _surplus(copies: Iterable[Path]) -> list[Path]:
-    """The copies beyond `COPIES_BYTES`, but none that was used in the last minutes and may still be."""
+def _surplus(kept: Iterable[Path]) -> list[Path]:
+    """The kept files beyond `KEPT_BYTES`, but none that was used in the last minutes and may still be."""
     facts = []
-    for path in copies:
+    for path in kept:
         with suppress(FileNotFoundError):
             facts.append((path.stat(), path))
     facts.sort(key=lambda fact: -fact[0].st_mtime)
     sums = accumulate(stat.st_size for stat, _ in facts)
-    idle_since = time.time() - COPY_IN_USE_S
+    idle_since = time.time() - KEPT_IN_USE_S
     return [
         path
         for (stat, path), total in zip(facts, sums, strict=True)
-        if total > COPIES_BYTES and stat.st_mtime < idle_since
+        if total > KEPT_BYTES and stat.st_mtime < idle_since
     ]
 
 

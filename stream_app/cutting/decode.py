@@ -104,6 +104,8 @@ class _Run:
         """The last damage before the first wanted frame."""
         self.landed_at: int | None = None
         """The first keyframe that came."""
+        self._trusts = False
+        """Whether the decoder makes a picture of anything."""
         self._farewells = 0
         """Packets that may still let go of a picture from before the landing."""
 
@@ -116,6 +118,7 @@ class _Run:
         # The decoder then says what it would otherwise paint over.
         context.options = {"err_detect": "explode"}
         whole = context.name not in SKIPPING_CODECS
+        self._trusts = context.name in TRUSTING_DECODERS
         for packet in packets_of(self._container, self._stream):
             self._note_keyframe(packet)
             self._check_presence(packet)
@@ -165,7 +168,7 @@ class _Run:
             self._key = pts if self._key is None else max(self._key, pts)
 
     def _decode(self, packet: "av.Packet[VideoStream]") -> Iterator[av.VideoFrame]:
-        if self._stream.codec_context.name in TRUSTING_DECODERS and ZEROS in bytes(packet):
+        if self._trusts and ZEROS in bytes(packet):
             self._note_damage(packet.pts)
             return
         try:

@@ -97,6 +97,10 @@ class SourceIndex:
     places: tuple[Sequence[int], Sequence[int]] | None = None
     present: tuple[ByteSpan, ...] | None = None
 
+    def part(self, file: SourceFile) -> "SourceIndex":
+        """The same content's index, for the part of it that is in `file`."""
+        return replace(self, clock=replace(self.clock, starts_at=file.starts_at), present=file.present)
+
 
 def limit_pixels(max_pixels: int) -> None:
     """Refuse sources with larger frames in this process from now on; call it before anything is indexed.
@@ -143,13 +147,17 @@ def index_source(file: SourceFile, breaks: tuple[int, ...] = ()) -> SourceIndex:
     Raises:
         SourceError: `source_invalid` or `source_missing`.
     """
-    index = _index(FileIdentity.of(file), breaks)
-    return replace(index, clock=replace(index.clock, starts_at=file.starts_at), present=file.present)
+    return read_index(FileIdentity.of(file), breaks).part(file)
 
 
 # Every line of a mix needs its source's index again; ten minutes at 60 fps take 0.3 MB.
 @lru_cache(maxsize=16)
-def _index(identity: FileIdentity, breaks: tuple[int, ...]) -> SourceIndex:
+def read_index(identity: FileIdentity, breaks: tuple[int, ...]) -> SourceIndex:
+    """The index of a whole file; remembered.
+
+    Raises:
+        SourceError: `source_invalid` or `source_missing`.
+    """
     path = identity.path
     with complaints() as said, open_source(path) as container:
         stream = video_stream(container, path)
@@ -172,7 +180,7 @@ def _index(identity: FileIdentity, breaks: tuple[int, ...]) -> SourceIndex:
             sample_aspect_ratio=stream.sample_aspect_ratio,
             packets=len(reading.packets),
             damage=Damage.around(reading.packets, [*reading.breaks, *breaks]),
-            places=(reading.positions, [packet.pts for packet in reading.packets]) if is_counted else None,
+            places=reading.places if is_counted else None,
         )
 
 
@@ -211,6 +219,11 @@ class _Reading:
     packets: list[ReadPacket]
     positions: Sequence[int]
     breaks: list[int]
+
+    @property
+    def places(self) -> tuple[Sequence[int], Sequence[int]]:
+        """Where each packet lies, and its pts."""
+        return list(self.positions), [packet.pts for packet in self.packets]
 
 
 def _read_through(

@@ -24,13 +24,13 @@ from stream_app.cutting.damage import ReadPacket
 from stream_app.cutting.index import (
     FileIdentity,
     SourceIndex,
-    index_source,
     invalid,
     open_source,
     packets_of,
     video_stream,
 )
 from stream_app.cutting.rhythm import contradicts_itself, holes, strays
+from stream_app.cutting.shelf import shared_index
 from stream_app.domain.errors import OwnFaultError, SourceError
 from stream_app.sources.source_file import SourceFile
 from topics.reasons import FallbackReason
@@ -43,7 +43,7 @@ def index_to_cut(source: SourceFile, out: Path, timeout_s: float) -> SourceIndex
 
     Args:
         source: the source.
-        out: a temporary name of ours. A copy is made under one like it and kept beside it until it is swept.
+        out: a temporary name of ours. Index and copy are kept beside it, for all, until they are swept.
         timeout_s: limit for making the copy.
 
     Raises:
@@ -52,10 +52,12 @@ def index_to_cut(source: SourceFile, out: Path, timeout_s: float) -> SourceIndex
     """
     identity = FileIdentity.of(source)
     if _format(identity) not in REBASED_FORMATS:
-        return index_source(source)
+        return shared_index(source, out.parent)
     stream = _read_through(identity)
-    copy = SourceFile(_rebased(identity, out, timeout_s), starts_at=source.starts_at)
-    index = index_source(copy, stream.breaks)
+    path = _rebased(identity, out, timeout_s)
+    # Its time tells when it was last used; its name, what it is a copy of.
+    copy = SourceFile(path, identity=path.name, starts_at=source.starts_at)
+    index = shared_index(copy, out.parent, stream.breaks)
     if stream.breaks and index.packets != stream.packets:
         raise invalid(source.path, "is damaged, and its copy does not show where")
     if stream.torn and _rhythm(index.clock.pts) != stream.rhythm:

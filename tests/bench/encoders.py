@@ -14,7 +14,6 @@ import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from fractions import Fraction
 from pathlib import Path
 from statistics import mean, median
 
@@ -70,7 +69,7 @@ class Found:
 def pictures(job: Job, profile: RenderProfile) -> list[av.VideoFrame]:
     """The pictures of a clip, painted and ready to be encoded."""
     wanted, made = set(job.pts), []
-    with av.open(str(job.source)) as source:
+    with av.open(str(job.order.source.path)) as source:
         stream = source.streams.video[0]
         painter = Painter(profile, stream.sample_aspect_ratio)
         source.seek(job.pts[0], stream=stream)
@@ -118,9 +117,9 @@ def options_of(candidate: dict[str, str], profile: RenderProfile) -> dict[str, s
 _PER_QUALITY = ("preset", "crf", "x264-params")
 
 
-def spread(workload: Workload, lines: int, rate: Fraction) -> Iterator[Job]:
+def spread(workload: Workload, lines: int, profile: RenderProfile) -> Iterator[Job]:
     """`lines` jobs from all over the workload."""
-    found = jobs(workload, rate)
+    found = jobs(workload, profile)
     yield from found[:: max(1, len(found) // lines)][:lines]
 
 
@@ -135,7 +134,7 @@ def main() -> int:
     found = {name: Found() for name in CANDIDATES}
     with tempfile.TemporaryDirectory() as folder:
         clip, lossless = Path(folder) / "clip.mp4", Path(folder) / "lossless.mp4"
-        for job in spread(workload, chosen.lines, profile.rate):
+        for job in spread(workload, chosen.lines, profile):
             shown = pictures(job, profile)
             encode(shown, profile, {"preset": "ultrafast", "qp": "0"}, lossless)
             for name, candidate in CANDIDATES.items():

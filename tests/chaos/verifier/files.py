@@ -15,6 +15,9 @@ from log import Record
 from stamp import Stamp, read_stamp, shows
 from story import Story, kind, value
 
+KEPT = ("rebased-", "index-")
+"""What cutters leave for one another of a source, for an hour; their names begin so."""
+
 SWEPT_AFTER_S = 180
 """What a killed worker was writing may lie about for so long before another one sweeps it."""
 
@@ -96,7 +99,11 @@ def check_leftovers(findings: Findings, artifacts: Path) -> None:
         findings.check("I5", "wrong", str(clip), f"it holds {found}", holds=clip.stem == found)
     young = time.time() - SWEPT_AFTER_S
     left = [
-        *(path for path in (artifacts / "clips" / ".tmp").glob("*") if path.stat().st_mtime < young),
+        *(
+            path
+            for path in (artifacts / "clips" / ".tmp").iterdir()
+            if path.stat().st_mtime < young and not path.name.startswith(KEPT)
+        ),
         *(artifacts / "render_tmp").glob("job_*"),
         *(artifacts / "mixes").glob("*/*/.*"),
         *artifacts.glob(".*.new"),

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from stream_app.clip.store import COPY_IN_USE_S, COPY_PREFIX, STALE_AFTER_S, ClipStore
+from stream_app.clip.store import KEPT_IN_USE_S, KEPT_PREFIXES, STALE_AFTER_S, ClipStore
 from stream_app.domain.errors import OwnFaultError
 
 FACTS: dict[str, int | str | None] = {"frames": 3, "method": "m", "first_source_ms": None}
@@ -95,20 +95,21 @@ def test_a_disk_that_does_not_take_it_is_our_own_fault(tmp_path: Path) -> None:
         store.put(tmp_path / "nowhere.mp4")
 
 
-def test_sweeping_keeps_the_copies_that_were_used_last(
-    store: ClipStore, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("prefix", KEPT_PREFIXES)
+def test_sweeping_keeps_the_copies_and_indexes_that_were_used_last(
+    store: ClipStore, monkeypatch: pytest.MonkeyPatch, prefix: str
 ) -> None:
-    monkeypatch.setattr("stream_app.clip.store.COPIES_BYTES", 25)
+    monkeypatch.setattr("stream_app.clip.store.KEPT_BYTES", 25)
     now = time.time()
-    copies = [store.root / ".tmp" / f"{COPY_PREFIX}{number}.mp4" for number in range(5)]
+    copies = [store.root / ".tmp" / f"{prefix}{number}" for number in range(5)]
     for number, copy in enumerate(copies):
         copy.write_bytes(bytes(10))
         # The first two are in use; each further one was used earlier than the one before it.
-        age = number if number < 2 else COPY_IN_USE_S + number
+        age = number if number < 2 else KEPT_IN_USE_S + number
         os.utime(copy, (now - age, now - age))
     assert store.sweep() == 3
     assert [copy.exists() for copy in copies] == [True, True, False, False, False]
-    monkeypatch.setattr("stream_app.clip.store.COPIES_BYTES", 5)
+    monkeypatch.setattr("stream_app.clip.store.KEPT_BYTES", 5)
     assert store.sweep() == 0
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from stream_app.clip.store import KEPT_PREFIXES
 from stream_app.cutting.sandbox import Sandbox, trouble_with, with_bubblewrap
 from stream_app.cutting.terms import Isolation
 from stream_app.settings import Settings
@@ -31,3 +32,8 @@ def best_sandbox(artifacts: Path, *media_roots: Path) -> Sandbox:
 @cache
 def _trouble() -> str | None:
     return trouble_with(with_bubblewrap(Settings(_env_file=None)))
+
+
+def left_behind(clips: Path) -> list[str]:
+    """Names of the temporary files of a store that are of no use to other lines."""
+    return [path.name for path in (clips / ".tmp").iterdir() if not path.name.startswith(KEPT_PREFIXES)]

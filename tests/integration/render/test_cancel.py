@@ -3,7 +3,7 @@
 import time
 from typing import Any
 
-from stream_app.clip.store import COPY_PREFIX
+from stream_app.clip.store import KEPT_PREFIXES
 from tests.integration.render.conftest import SLOTS, Stack
 from tests.integration.render.roles import wait_until
 
@@ -21,7 +21,7 @@ def total(metrics: dict[str, float], name: str) -> float:
 def temporary_files(stack: Stack) -> list[str]:
     """Without the copies of transport streams, which are kept for other lines for a while."""
     files = (stack.artifacts / "clips" / ".tmp").iterdir()
-    return [file.name for file in files if not file.name.startswith(COPY_PREFIX)]
+    return [file.name for file in files if not file.name.startswith(KEPT_PREFIXES)]
 
 
 def assert_each_attempt_has_its_last_line(stack: Stack, story: list[dict[str, Any]]) -> None:

@@ -19,7 +19,7 @@ from frame_stamp import read_origin
 from imageio_ffmpeg import get_ffmpeg_exe
 from sample_table import SAMPLES
 
-from stream_app.clip.store import COPY_PREFIX
+from stream_app.clip.store import KEPT_PREFIXES
 from tests.fault_server import Fault, FaultServer
 from tests.integration.render.conftest import Stack
 from tests.integration.render.roles import ROOT, Role, wait_until
@@ -175,7 +175,7 @@ def test_every_line_ends_in_its_clip_or_in_its_reason(
     assert not (stack.artifacts / "render_tmp" / "job_fallbacks").exists()
     left = {file.name for file in (stack.artifacts / "clips" / ".tmp").iterdir()}
     # Copies of transport streams on a straight clock are kept for other lines for a while.
-    assert {name for name in left if not name.startswith(COPY_PREFIX)} == set()
+    assert {name for name in left if not name.startswith(KEPT_PREFIXES)} == set()
 
 
 def assert_shows(seen: dict[int, tuple[int, Fraction]], wanted: dict[int, int], source: int) -> None:

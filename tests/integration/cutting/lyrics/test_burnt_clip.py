@@ -22,7 +22,7 @@ from stream_app.cutting.pool import CutterPool
 from stream_app.cutting.recipe import recipe_digest
 from stream_app.cutting.terms import Isolation
 from stream_app.sources.source_file import SourceFile
-from tests.integration.cutting.sandboxes import LEVELS, best_sandbox, sandbox_of
+from tests.integration.cutting.sandboxes import LEVELS, best_sandbox, left_behind, sandbox_of
 from topics.profile import RenderProfile
 
 OWN, EXTENSION = 20, 5
@@ -73,7 +73,7 @@ async def test_text_is_on_the_line_s_own_frames_only(
     assert drawn.undrawn == ""
     assert (drawn.first_source_ms, drawn.last_source_ms) == (plain.first_source_ms, plain.last_source_ms)
     assert lettered(footage, plain.path, drawn.path) == [True] * OWN + [False] * EXTENSION
-    assert list((tmp_path / "clips" / ".tmp").iterdir()) == []
+    assert left_behind(tmp_path / "clips") == []
 
 
 async def test_a_picture_that_stays_loses_its_text_when_the_line_ends(

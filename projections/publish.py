@@ -49,11 +49,13 @@ class Publisher:
         self._cost_s = 0.0
 
     def is_due(self, *, quiet: bool) -> bool:
-        """Whether there is something new to show and it is time to; `quiet`: nothing came just now."""
+        """Whether there is something new to show and it is time to; `quiet`: nothing came just now.
+
+        A snapshot that somebody removed is something new.
+        """
         share = QUIET_SHARE if quiet else BUSY_SHARE
-        return self.dirty and time.monotonic() - self._ended >= max(
-            self._min_interval_s, share * self._cost_s
-        )
+        is_time = time.monotonic() - self._ended >= max(self._min_interval_s, share * self._cost_s)
+        return is_time and (self.dirty or not self.target.exists())
 
     def publish(self, ends: Mapping[Place, int] | None = None) -> None:
         """Make a snapshot of all that was folded; `ends` are the partitions' ends as far as they are known.

@@ -50,7 +50,7 @@ class Store:
             "threads": threads,
         }
         path.parent.mkdir(parents=True, exist_ok=True)
-        self._lock: int | None = _take_lock(path.with_name(f"{path.name}.lock"))
+        self._lock: int | None = _take_lock(self._lock_path)
         try:
             self.con = self._open()
         except BaseException:
@@ -86,8 +86,12 @@ class Store:
         return positions(self.con)
 
     def reopen(self) -> None:
-        """After any exception: whatever the failed call did or did not write, the file itself tells."""
+        """After any exception: whatever the failed call did or did not write, the file itself tells.
+
+        When its folder was removed, it is made anew, and so is the file.
+        """
         self._close_connection()
+        self._restore_lock()
         self.con = self._open()
 
     def start_over(self, why: str) -> None:
@@ -111,6 +115,22 @@ class Store:
             self._close_connection()
             os.close(self._lock)
             self._lock = None
+
+    @property
+    def _lock_path(self) -> Path:
+        return self.path.with_name(f"{self.path.name}.lock")
+
+    def _restore_lock(self) -> None:
+        """Hold a lock that others can see: whoever removed the folder took ours along."""
+        if self._lock is None or self._lock_path.exists():
+            return
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            held = _take_lock(self._lock_path)
+        except OSError as error:
+            raise OwnFaultError(f"cannot make {self.path.parent}: {error}") from error
+        os.close(self._lock)
+        self._lock = held
 
     def _close_connection(self) -> None:
         try:

@@ -7,6 +7,8 @@ from topics.codec import Poison
 from topics.ids import RecordRef
 
 PREFIX = "dlq."
+REDRIVEN = f"{PREFIX}redriven"
+"""Names the letter that was sent back: on what was sent, and on the note of it in the quarantine."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from header_meanings import cloud_event_headers, dead_letter_headers
 from kcat_commands import commands, introduction
 from schema_files import record_models, record_type, schema_of
 
+from topics.dead_letters import REDRIVEN
 from topics.envelope import VERSION
 from topics.events import MixRejected
 from topics.reasons import FallbackReason, MixFailure
@@ -89,6 +90,10 @@ def _headers(rejected: MixRejected) -> Iterator[str]:
     yield f"A record of `{DEAD_LETTERS.name}` has the key, the bytes and the headers that it came with, and:"
     yield ""
     yield from dead_letter_headers(rejected)
+    yield ""
+    yield "`clipfold dlq redrive` sends such a record back to where it came from, with its own headers and"
+    yield f"`{REDRIVEN}`, the letter's own place (`dead-letters/0/7`). It notes that in the quarantine, by a"
+    yield "record with this header and no other of ours, whose value is the place that the other was sent to."
 
 
 def _record(model: type[Any], topic: Topic, examples: Path) -> Iterator[str]:

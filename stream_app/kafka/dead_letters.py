@@ -8,12 +8,9 @@ from stream_app.kafka.follow import read_topic
 from stream_app.kafka.record import Record
 from stream_app.kafka.writer import Writer
 from stream_app.settings import Settings
-from topics.dead_letters import PREFIX
+from topics.dead_letters import PREFIX, REDRIVEN
 from topics.ids import RecordRef
 from topics.registry import DEAD_LETTERS
-
-REDRIVEN = f"{PREFIX}redriven"
-"""Names the letter that was sent back: on what was sent, and on the note of it in the quarantine."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,8 +16,12 @@ SPAN_S = 2.0
 """They must be spread over so long: many requests that fail in the same moment are one blip."""
 
 FIRST_REST_S = 10.0
-LONGEST_REST_S = 120.0
-"""How long a host is left alone: twice as long each time that the probe after it fails as well."""
+LONGEST_REST_S = 30.0
+"""How long a host is left alone: twice as long each time that the probe after it fails as well.
+
+Each try waits for it before the next candidate has its turn: so the longest rest decides for how long a dead
+host can hold up a mix. One request in half a minute does it no harm.
+"""
 
 PROBE_WAIT_MS = 5000
 """While one request probes a host, others are told to come back after so long: a probe that hangs takes its

@@ -216,6 +216,7 @@ def soak(folder: Path, seconds: float) -> list[Figure]:
             "RENDER_ARTIFACTS_DIR": str(place.artifacts),
             "RENDER_MEDIA_ROOTS": f"{ROOT}:{folder}",
             "RENDER_CLIP_CONCURRENCY": "2",
+            "RENDER_ALLOW_CIDRS": "127.0.0.0/8",
             "RENDER_METRICS_PORT": "0",
             "RENDER_API_PORT": "0",
             "RENDER_GC_EVERY_MINUTES": "1",
@@ -241,11 +242,8 @@ def soak(folder: Path, seconds: float) -> list[Figure]:
 
 
 def _mix(number: int, broken: Path) -> dict[str, Any]:
-    """A mix of a few short lines; every fourth line has a bad source first, of one of two kinds.
-
-    None is a host that is down: its breaker has a mix wait for minutes, and the load would not be steady.
-    """
-    bad = ("media/samples/nowhere.mp4", broken.as_uri())
+    """A mix of a few short lines; every fourth line has a bad source first, of one of three kinds."""
+    bad = ("media/samples/nowhere.mp4", broken.as_uri(), "http://127.0.0.1:9/a.mp4")
     lines = []
     for index in range(LINES):
         serial = number * LINES + index

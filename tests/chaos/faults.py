@@ -1,14 +1,10 @@
-"""What scenarios need beside a world: bad input, leaders, readers."""
+"""What scenarios need beside a world: bad input, leaders."""
 
 import asyncio
 import json
 import random
-import threading
-import time
-from types import TracebackType
 from typing import Any
 
-import duckdb
 from load import mix
 from world import World
 
@@ -64,34 +60,3 @@ class Duplicates:
         requests: list[dict[str, Any]] = [*self._requests, *again]
         self._draw.shuffle(requests)
         self._world.send_requests(requests, clean=True, expects="mix-rendered")
-
-
-class SnapshotReaders:
-    """Somebody who opens the snapshot so many times while it is published anew."""
-
-    def __init__(self, world: World, times: int) -> None:
-        self._path = world.snapshot
-        self._times = times
-        self._failures: list[str] = []
-        self._thread = threading.Thread(target=self._read)
-
-    def _read(self) -> None:
-        for _ in range(self._times):
-            if self._path.exists():
-                try:
-                    with duckdb.connect(str(self._path), read_only=True) as con:
-                        con.execute(
-                            "SELECT count(*) FROM render_jobs JOIN clip_stats ON id = mix_id"
-                        ).fetchall()
-                except duckdb.Error as error:
-                    self._failures.append(str(error))
-            time.sleep(0.1)
-
-    def __enter__(self) -> None:
-        self._thread.start()
-
-    def __exit__(
-        self, kind: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None
-    ) -> None:
-        self._thread.join(120)
-        assert kind or not self._failures, self._failures[:3]

@@ -1,4 +1,4 @@
-"""Run a role of clipfold with something in it spoilt: `-m tests.chaos.launcher HOW ... ROLE`, the last word.
+"""Run a role of clipfold with something in it spoilt: `... launcher HOW python -m stream_app.cli ROLE`.
 
 The product has no switch for this: its functions are replaced in this process, before the role starts.
 
@@ -7,13 +7,17 @@ Mutants, each of which the verifier must find:
 - `no-dedupe`: the fold takes a record for new however often it is delivered.
 - `swallowed-full-disk`: a clip that found no room is said to be made, as the last one that did.
 
+`shifted-clock`: its wall clock is wrong by the seconds that its world notes (`World.shift_clock`), and jumps.
+
 Fail-points (`die-...:TIMES`): the worker ends right there, without a word, so many times in all.
 """
 
 import asyncio
+import os
 import sys
+import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -130,10 +134,23 @@ def die_in_join(die: Die) -> None:
     runner._ask = ask_and_die  # noqa: SLF001 - the same
 
 
+def shifted_clock() -> None:
+    note, right = Path(os.environ["CHAOS_NOTES"]) / f"clock-of-{os.getpid()}", time.time_ns
+
+    def wrong_ns() -> int:
+        with suppress(OSError, ValueError):
+            return right() + int(note.read_text()) * 1_000_000_000
+        return right()
+
+    time.time_ns = wrong_ns
+    time.time = lambda: wrong_ns() / 1e9
+
+
 MUTANTS = {
     "commit-before-produce": commit_before_produce,
     "no-dedupe": no_dedupe,
     "swallowed-full-disk": swallowed_full_disk,
+    "shifted-clock": shifted_clock,
 }
 FAIL_POINTS = {
     "die-after-fetch": die_after_fetch,
@@ -151,7 +168,7 @@ def main() -> None:
         MUTANTS[how]()
     else:
         FAIL_POINTS[how.partition(":")[0]](dying(how))
-    sys.argv = ["clipfold", sys.argv[-1]]
+    sys.argv = ["clipfold", *sys.argv[sys.argv.index("stream_app.cli") + 1 :]]
     cli.main()
 
 

@@ -60,7 +60,7 @@ def _on_small_disk(chosen: Scenario, times: int, asked: argparse.Namespace, fold
     subprocess.run(
         [*ALONE, MOUNT, "sh", size, str(folder / name), *again],
         check=False,
-        timeout=900,
+        timeout=SMALL_DISK_TIMEOUT_S,
     )
     (row,) = json.loads(told.read_text())
     return dict(row)
@@ -71,7 +71,7 @@ def line_of(row: dict[str, Any]) -> str:
     commit = subprocess.run(
         ["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=True
     ).stdout.strip()
-    pause = f"{row['longest_pause_ms'] / 1000:.1f}"
+    pause = "-" if row["longest_pause_ms"] is None else f"{row['longest_pause_ms'] / 1000:.1f}"
     made = f"{datetime.now(UTC):%Y-%m-%d} {commit}"
     return "| " + " | ".join([*(str(row[name]) for name in COLUMNS[:-2]), pause, made]) + " |"
 

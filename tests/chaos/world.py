@@ -44,6 +44,12 @@ class Verdict:
     def broken(self) -> set[str]:
         return {finding["promise"] for finding in self.report["findings"]}
 
+    def but(self, complaint: str) -> "Verdict":
+        """The same, and something that the one who did the harm had to say."""
+        finding = {"promise": "I6", "kind": "wrong", "record": "-", "message": complaint}
+        report = {**self.report, "findings": [*self.report["findings"], finding]}
+        return Verdict({**report, "wrong": report["wrong"] + 1}, f"{self.table}I6 wrong: -: {complaint}\n")
+
 
 @dataclass
 class World:
@@ -55,6 +61,7 @@ class World:
         spoilt: what the launcher does to a role; see launcher.py.
         environments: further variables of a role, each a folder of the world.
         slow_network: there is one between the roles and Kafka.
+        clocks_differ: so times of one role and of another tell nothing about pauses.
     """
 
     folder: Path
@@ -63,6 +70,7 @@ class World:
     spoilt: dict[str, str] = field(default_factory=dict)
     environments: dict[str, dict[str, str]] = field(default_factory=dict)
     slow_network: bool = False
+    clocks_differ: bool = False
     roles: dict[str, Role] = field(default_factory=dict)
     sent: int = 0
 
@@ -126,7 +134,7 @@ class World:
     def workers(self) -> list[str]:
         return sorted(name for name in self.roles if name.startswith("worker"))
 
-    def start_role(self, name: str) -> None:
+    def start_role(self, name: str, *arguments: str) -> None:
         kind = name.partition("-")[0]
         spoilt = self.spoilt.get(kind)
         launcher = (sys.executable, "-m", "tests.chaos.launcher", spoilt) if spoilt else ()
@@ -146,6 +154,7 @@ class World:
             },
             self.folder / f"{name}.log",
             launcher,
+            arguments,
         )
         with self._lock:
             self.roles[name] = role.start()
@@ -220,6 +229,16 @@ class World:
         with self._lock:
             role = self.roles.pop(name)
         assert role.terminate() == 0, role.log.read_text()[-3000:]
+
+    def shift_clock(self, name: str, seconds: int) -> None:
+        """Have the clock of a role that runs as `shifted-clock` be wrong by so much from now on."""
+        (self.folder / f"clock-of-{self.roles[name].process.pid}").write_text(str(seconds))
+
+    @property
+    def api(self) -> str:
+        """The address at which `serve` answers now, or did last."""
+        said = [line for line in self.roles["serve"].lines() if line["event"] == "serve.started"]
+        return "http://{}:{}".format(*said[-1]["address"])
 
     def restart_workers(self) -> None:
         """Have new workers, spoilt as `spoilt` says now."""
@@ -351,6 +370,7 @@ class World:
                 *("--json", str(report)),
                 *("--source-fps", str(FPS)),
                 *("--max-pause-ms", str(MAX_PAUSE_MS)),
+                *(["--clocks-differ"] if self.clocks_differ else []),
                 *arguments,
             ],
             capture_output=True,

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import shutil
 import uuid
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -17,6 +18,7 @@ from projections.publish import Publisher
 from projections.rebuild import differences, rebuild
 from projections.service import ProjectionService
 from projections.store import Store
+from stream_app.domain.errors import UsageError
 from stream_app.kafka.clients import make_consumer, make_producer
 from stream_app.kafka.record import Record
 from stream_app.kafka.topology import create_topics
@@ -181,6 +183,25 @@ async def test_a_broken_file_is_folded_anew_while_it_runs(
             await send(settings, one_mix(mix_id))
             assert await shown(target, RENDERED, mix_id) == [("2",)]
             assert service.lag == 0
+
+
+async def test_a_folder_that_is_removed_comes_back_with_the_same_tables(
+    settings: Settings, tmp_path: Path, mix_id: str
+) -> None:
+    folder = tmp_path / "artifacts"
+    target = folder / "clipfold.duckdb"
+    await send(settings, one_mix(mix_id))
+    with Store(folder / "projection" / "private.duckdb") as store:
+        async with running(settings, store, target):
+            await shown(target, RENDERED, mix_id)
+            await asyncio.to_thread(shutil.copy, target, tmp_path / "before.duckdb")
+            target.unlink()
+            await shown(target, RENDERED, mix_id)
+            await asyncio.to_thread(shutil.rmtree, folder)
+            await shown(target, RENDERED, mix_id)
+            with pytest.raises(UsageError, match="another process folds into this file"):
+                Store(store.path)
+    assert differences(tmp_path / "before.duckdb", target) == []
 
 
 async def test_a_rebuild_stops_where_it_is_told(settings: Settings, tmp_path: Path, mix_id: str) -> None:

@@ -22,18 +22,24 @@ class Role:
     """A `clipfold worker` or `clipfold serve` of its own; `wrapper` is a command that becomes it."""
 
     def __init__(
-        self, name: str, environment: dict[str, str], log: Path, wrapper: Sequence[str] = ()
+        self,
+        name: str,
+        environment: dict[str, str],
+        log: Path,
+        wrapper: Sequence[str] = (),
+        arguments: Sequence[str] = (),
     ) -> None:
         self.log = log
         self._name = name
         self._wrapper = wrapper
+        self._arguments = arguments
         self.environment = environment
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> "Role":
         with self.log.open("ab") as sink:
             self._process = subprocess.Popen(
-                [*self._wrapper, sys.executable, "-m", "stream_app.cli", self._name],
+                [*self._wrapper, sys.executable, "-m", "stream_app.cli", self._name, *self._arguments],
                 cwd=ROOT,
                 env={**os.environ, **self.environment},
                 stdout=sink,

@@ -125,9 +125,8 @@ def test_a_probe_that_fails_doubles_the_rest_up_to_a_bound(breakers: Breakers, c
         clock.now += LONGEST_REST_S
         talk(breakers, down())
         rests.append(left_alone(breakers).retry_after_ms / 1000)
-    assert rests[0] == 2 * FIRST_REST_S
-    assert rests[1] == 4 * FIRST_REST_S
-    assert rests[-1] == LONGEST_REST_S
+    assert rests[0] == 2 * FIRST_REST_S < LONGEST_REST_S
+    assert rests[1:] == [LONGEST_REST_S] * 7
 
 
 def test_a_probe_without_an_outcome_leaves_the_probe_to_the_next(breakers: Breakers, clock: Time) -> None:

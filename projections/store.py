@@ -22,6 +22,9 @@ _DAMAGED = re.compile(
     re.IGNORECASE,
 )
 
+MEMORY = "512MiB"
+"""DuckDB's, which would otherwise keep of the file whatever fits into four fifths of the machine's memory."""
+
 ROLL_UP_AFTER = 50_000
 """Records folded without a roll-up at most."""
 
@@ -48,6 +51,7 @@ class Store:
             # Each publication makes a checkpoint; others in between would write what is deleted again soon.
             "wal_autocheckpoint": "256MiB",
             "threads": threads,
+            "memory_limit": MEMORY,
         }
         path.parent.mkdir(parents=True, exist_ok=True)
         self._lock: int | None = _take_lock(self._lock_path)

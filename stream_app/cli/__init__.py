@@ -1,6 +1,7 @@
 """The command line `clipfold`: thin commands over the program."""
 
 import logging
+import sys
 
 import typer
 
@@ -19,6 +20,7 @@ from stream_app.cli import (
     top,
     what_if,
 )
+from stream_app.telemetry.log import configure_logging
 
 app = typer.Typer(
     name="clipfold",
@@ -54,6 +56,8 @@ app.add_typer(kafka.topics_app, name="topics")
 
 def main() -> None:
     """Run the command line."""
-    # Commands say what went wrong themselves; the roles set their own logging up.
+    # Commands say on stdout what they were asked for, and what went wrong themselves; the roles set their
+    # own logging up.
+    configure_logging("WARNING", to=sys.stderr)
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
     app()

@@ -4,6 +4,7 @@ import asyncio
 import os
 import re
 import sys
+import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import aclosing, contextmanager, nullcontext
 from dataclasses import dataclass, field
@@ -81,9 +82,12 @@ def replay(
         target.parent.mkdir(parents=True, exist_ok=True)
         with _held(settings.snapshot_path, target.parent) if verify else nullcontext() as live:
             limit = Limit(positions_of(live)) if live else _parsed(until or [])
+            began = time.monotonic()
             folded = _fold(settings, target, limit, from_log)
+            took_s = round(time.monotonic() - began, 3)
             found = differences(live, target) if live else []
-        _tell(target, folded, found if verify else None, as_json=as_json)
+        facts = {"file": str(target), "records": folded, "seconds": took_s}
+        _tell(facts, found if verify else None, as_json=as_json)
         if found:
             raise typer.Exit(Exit.FAILED)
 
@@ -203,12 +207,12 @@ async def _records(settings: Settings, topics: list[str]) -> AsyncIterator[Recor
                 yield record
 
 
-def _tell(target: Path, folded: int, found: list[Difference] | None, *, as_json: bool) -> None:
+def _tell(facts: dict[str, object], found: list[Difference] | None, *, as_json: bool) -> None:
     shown = [{"table": each.table, "only_in": each.only_in.name, "row": each.row} for each in found or ()]
     verified = None if found is None else not found
     if as_json:
-        print_json({"file": str(target), "records": folded, "verified": verified, "differences": shown})
+        print_json({**facts, "verified": verified, "differences": shown})
         return
-    print_facts({"file": str(target), "records": folded, **({} if found is None else {"verified": verified})})
+    print_facts(facts if found is None else {**facts, "verified": verified})
     for each in shown:
         note(f"{each['table']}: only in {each['only_in']}: {each['row']}")

@@ -1,10 +1,10 @@
-"""One JSON object a line on stdout, with `timestamp`, `level`, `event` and, within a mix, `trace_id`."""
+"""One JSON object a line, with `timestamp`, `level`, `event` and, within a mix, `trace_id`."""
 
 import logging
 import re
 import sys
 from collections.abc import MutableMapping
-from typing import Any
+from typing import Any, TextIO
 
 import structlog
 
@@ -14,8 +14,8 @@ _URL = re.compile(r"(\b[a-z][a-z0-9+.-]*://)(?:[^\s/?#\"']*@)?([^\s?#\"']*)(?:[?
 Logger = structlog.stdlib.BoundLogger
 
 
-def configure_logging(level: str) -> None:
-    """Send every log line of the process, the libraries' too, to stdout as JSON."""
+def configure_logging(level: str, *, to: TextIO | None = None) -> None:
+    """Send every log line of the process, the libraries' too, to stdout (or `to`) as JSON."""
     shared: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
@@ -30,7 +30,7 @@ def configure_logging(level: str) -> None:
         logger_factory=structlog.stdlib.LoggerFactory(),
         cache_logger_on_first_use=False,
     )
-    handler = logging.StreamHandler(sys.stdout)
+    handler = logging.StreamHandler(to or sys.stdout)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=[structlog.stdlib.ExtraAdder(), *shared],

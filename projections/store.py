@@ -22,7 +22,7 @@ _DAMAGED = re.compile(
     re.IGNORECASE,
 )
 
-MEMORY = "512MiB"
+MEMORY = "640MiB"
 """DuckDB's, which would otherwise keep of the file whatever fits into four fifths of the machine's memory."""
 
 ROLL_UP_AFTER = 50_000
@@ -155,7 +155,7 @@ class Store:
         return self._connect()
 
     def _connect(self) -> DuckDBPyConnection:
-        con = duckdb.connect(self.path, config=self._config)
+        con = self._connection()
         try:
             found = schema_version(con)
         except BaseException:
@@ -167,8 +167,14 @@ class Store:
             con.close()
             self._put_aside(self.path, f"its tables are of version {found}, not {SCHEMA_VERSION}")
             self._put_aside(self.wal, "its file was put aside")
-            con = duckdb.connect(self.path, config=self._config)
+            con = self._connection()
         create_schema(con)
+        return con
+
+    def _connection(self) -> DuckDBPyConnection:
+        con = duckdb.connect(self.path, config=self._config)
+        # Statements of some seconds would draw one on stdout, among log lines or the JSON of a command.
+        con.execute("SET enable_progress_bar = false")
         return con
 
     def _put_aside(self, file: Path, why: str) -> None:

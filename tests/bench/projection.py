@@ -228,7 +228,10 @@ def _replay(settings: Settings, size: int, times: int) -> tuple[float, int]:
             told, _ = process.communicate(timeout=REPLAY_TIMEOUT_S)
         if process.returncode:
             raise RuntimeError(f"{command} ended with {process.returncode}")
-        facts = json.loads(told)
+        try:
+            facts = json.loads(told)
+        except ValueError as error:
+            raise RuntimeError(f"{command} printed {told[:500]!r}") from error
         if facts["records"] < size:
             raise RuntimeError(f"{facts['records']} of {size} records were folded")
         took_s.append(facts["seconds"])

@@ -14,6 +14,14 @@ CLIENT_ID = "clipfold"
 """What Kafka calls every client of ours; the cutter of a worker adds the worker's name."""
 
 
+METADATA_MAX_AGE_MS = 5000
+"""How long a consumer believes what it was told of leaders.
+
+aiokafka asks a partition's former leader again and again where the partition begins, and learns of the new
+one only when this time is over: by default after five minutes, in which nothing of the partition is read.
+"""
+
+
 def bootstrap_servers(settings: Settings) -> str:
     """The Kafka to talk to.
 
@@ -68,6 +76,7 @@ def make_consumer(settings: Settings, *topics: str, **options: Any) -> AIOKafkaC
         enable_auto_commit=False,
         auto_offset_reset="earliest",
         max_partition_fetch_bytes=MAX_MESSAGE_BYTES,
+        metadata_max_age_ms=METADATA_MAX_AGE_MS,
     )
 
 

@@ -12,7 +12,7 @@ from faust.auth import Credentials
 from faust.exceptions import ConsumerNotStarted
 
 from stream_app.domain.errors import ClipfoldError
-from stream_app.kafka.clients import bootstrap_servers, ssl_context
+from stream_app.kafka.clients import METADATA_MAX_AGE_MS, bootstrap_servers, ssl_context
 from stream_app.settings import Settings
 from stream_app.telemetry.log import get_logger
 from topics.registry import MAX_MESSAGE_BYTES
@@ -40,6 +40,7 @@ def make_faust_app(settings: Settings, group_id: str) -> faust.App:
         broker_commit_interval=1.0,
         consumer_group_instance_id=settings.worker_id,
         consumer_max_fetch_size=MAX_MESSAGE_BYTES,
+        consumer_metadata_max_age_ms=METADATA_MAX_AGE_MS,
         producer_acks=-1,
         stream_buffer_maxsize=256,
         stream_wait_empty=True,

@@ -15,7 +15,7 @@ CLIENT_ID = "clipfold"
 
 
 METADATA_MAX_AGE_MS = 5000
-"""How long a consumer believes what it was told of leaders.
+"""How long a client believes what it was told of leaders.
 
 aiokafka asks a partition's former leader again and again where the partition begins, and learns of the new
 one only when this time is over: by default after five minutes, in which nothing of the partition is read.
@@ -62,9 +62,18 @@ def ssl_context(settings: Settings) -> ssl.SSLContext:
 
 
 def make_producer(settings: Settings) -> AIOKafkaProducer:
-    """A producer whose sends count only when every in-sync replica has them."""
+    """A producer whose sends count only when every in-sync replica has them.
+
+    A leader that hangs without closing its connections is given up as soon as a worker that hangs would be,
+    and the one that was chosen in its place is looked for.
+    """
+    patience_ms = min(settings.kafka_request_timeout_ms, settings.kafka_session_timeout_ms)
     return AIOKafkaProducer(
-        **connection(settings), acks="all", max_request_size=MAX_MESSAGE_BYTES, linger_ms=2
+        **(connection(settings) | {"request_timeout_ms": patience_ms}),
+        acks="all",
+        max_request_size=MAX_MESSAGE_BYTES,
+        linger_ms=2,
+        metadata_max_age_ms=METADATA_MAX_AGE_MS,
     )
 
 

@@ -21,7 +21,7 @@ def check_pauses(
 
     It is counted between one event of the log and the next, from when a mix that had no end yet was
     acknowledged, and from when the last fault before the next event was over: nothing can go on while all
-    of Kafka is down.
+    of Kafka is down. Of a pause that ends while a fault lasts, only what was before the fault counts.
     """
     waiting = [(entry["at_ms"], _ended(stories.get(entry["mix_id"])), entry["mix_id"]) for entry in ledger]
     events = sorted(log.records["mix-events"], key=lambda record: record.timestamp_ms)
@@ -33,8 +33,9 @@ def check_pauses(
         if not since:
             continue
         begun = max(min(since), before.timestamp_ms if before else 0, _last(over, now))
-        if now - begun > longest:
-            longest, at = now - begun, event.ref
+        pause = min([now, *_still_on(faults, now)]) - begun
+        if pause > longest:
+            longest, at = pause, event.ref
     findings.check(
         "I6",
         "wrong",
@@ -43,6 +44,11 @@ def check_pauses(
         holds=longest <= limit_ms,
     )
     return longest
+
+
+def _still_on(faults: list[dict[str, Any]], now: int) -> list[int]:
+    """When the faults began that were not over at that moment."""
+    return [int(fault["from_ms"]) for fault in faults if fault["from_ms"] <= now <= fault["until_ms"]]
 
 
 def _ended(story: Story | None) -> float:

@@ -199,9 +199,9 @@ class ClipStore:
     def leftovers(self) -> set[Path]:
         """What `sweep` would remove."""
         with _own_disk(self._temporary):
-            stale = {path for path in self._temporary.iterdir() if _is_stale(path)}
-            kept = (path for path in self._temporary.iterdir() if path.name.startswith(KEPT_PREFIXES))
-            return stale.union(_surplus(kept))
+            there = list(self._temporary.iterdir())
+            stale = {path for path in there if _is_stale(path)}
+            return stale.union(_surplus(path for path in there if path.name.startswith(KEPT_PREFIXES)))
 
     def discard_of(self, owner: str) -> None:
         """Remove the temporary files of an owner that was seen to end."""

@@ -137,23 +137,26 @@ def open_source(path: Path, *, parse: bool = True) -> Iterator[InputContainer]:
         yield container
 
 
-def index_source(file: SourceFile, breaks: tuple[int, ...] = ()) -> SourceIndex:
+def index_source(file: SourceFile) -> SourceIndex:
     """The index of the first real video stream of a file; remembered while the file stays the same.
 
     Args:
         file: the file; of one that is not all there, its index must be.
-        breaks: numbers of packets before which the data are known to be broken, besides those that show.
 
     Raises:
         SourceError: `source_invalid` or `source_missing`.
     """
-    return read_index(FileIdentity.of(file), breaks).part(file)
+    return read_index(FileIdentity.of(file), ()).part(file)
 
 
 # Every line of a mix needs its source's index again; ten minutes at 60 fps take 0.3 MB.
 @lru_cache(maxsize=16)
 def read_index(identity: FileIdentity, breaks: tuple[int, ...]) -> SourceIndex:
     """The index of a whole file; remembered.
+
+    Args:
+        identity: the file, as it is now.
+        breaks: numbers of packets before which the data are known to be broken, besides those that show.
 
     Raises:
         SourceError: `source_invalid` or `source_missing`.

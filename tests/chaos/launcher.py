@@ -146,12 +146,14 @@ def shifted_clock() -> None:
     time.time = lambda: wrong_ns() / 1e9
 
 
-MUTANTS = {
+FOR_GOOD = {
     "commit-before-produce": commit_before_produce,
     "no-dedupe": no_dedupe,
     "swallowed-full-disk": swallowed_full_disk,
     "shifted-clock": shifted_clock,
 }
+"""Mutants and wrong clocks: spoilt for as long as the role runs."""
+
 FAIL_POINTS = {
     "die-after-fetch": die_after_fetch,
     "die-before-rename": die_at_rename,
@@ -164,8 +166,8 @@ FAIL_POINTS = {
 
 def main() -> None:
     how = sys.argv[1]
-    if how in MUTANTS:
-        MUTANTS[how]()
+    if how in FOR_GOOD:
+        FOR_GOOD[how]()
     else:
         FAIL_POINTS[how.partition(":")[0]](dying(how))
     sys.argv = ["clipfold", *sys.argv[sys.argv.index("stream_app.cli") + 1 :]]

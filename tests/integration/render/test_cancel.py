@@ -3,7 +3,7 @@
 import time
 from typing import Any
 
-from stream_app.clip.store import KEPT_PREFIXES
+from tests.integration.cutting.sandboxes import left_behind
 from tests.integration.render.conftest import SLOTS, Stack
 from tests.integration.render.roles import wait_until
 
@@ -16,12 +16,6 @@ def fresh(request: dict[str, Any], mix_id: str, width: int, **changes: Any) -> d
 
 def total(metrics: dict[str, float], name: str) -> float:
     return sum(value for key, value in metrics.items() if key.startswith(name))
-
-
-def temporary_files(stack: Stack) -> list[str]:
-    """Without the copies of transport streams, which are kept for other lines for a while."""
-    files = (stack.artifacts / "clips" / ".tmp").iterdir()
-    return [file.name for file in files if not file.name.startswith(KEPT_PREFIXES)]
 
 
 def assert_each_attempt_has_its_last_line(stack: Stack, story: list[dict[str, Any]]) -> None:
@@ -64,7 +58,7 @@ def test_a_cancelled_mix_stops_within_two_seconds(stack: Stack, slow_case: dict[
     assert not any(event["type"] == "clip-placeholder" for event in story)
     assert_each_attempt_has_its_last_line(stack, story)
 
-    wait_until(lambda: not temporary_files(stack), "its files are gone")
+    wait_until(lambda: not left_behind(stack.artifacts / "clips"), "its files are gone")
     assert not (stack.artifacts / "render_tmp" / "job_unwanted").exists()
     lag = 'render_consumer_lag{group="clipfold-cutter"}'
     wait_until(lambda: stack.worker.metrics()[lag] == 0, "its tasks are committed")

@@ -19,8 +19,8 @@ from frame_stamp import read_origin
 from imageio_ffmpeg import get_ffmpeg_exe
 from sample_table import SAMPLES
 
-from stream_app.clip.store import KEPT_PREFIXES
 from tests.fault_server import Fault, FaultServer
+from tests.integration.cutting.sandboxes import left_behind
 from tests.integration.render.conftest import Stack
 from tests.integration.render.roles import ROOT, Role, wait_until
 
@@ -173,9 +173,7 @@ def test_every_line_ends_in_its_clip_or_in_its_reason(
     assert_counted_alike(stack, counted, said(workers))
     assert all(any(said((worker,))) for worker in workers), "one had no part in it"
     assert not (stack.artifacts / "render_tmp" / "job_fallbacks").exists()
-    left = {file.name for file in (stack.artifacts / "clips" / ".tmp").iterdir()}
-    # Copies of transport streams on a straight clock are kept for other lines for a while.
-    assert {name for name in left if not name.startswith(KEPT_PREFIXES)} == set()
+    assert left_behind(stack.artifacts / "clips") == []
 
 
 def assert_shows(seen: dict[int, tuple[int, Fraction]], wanted: dict[int, int], source: int) -> None:

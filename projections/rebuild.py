@@ -20,7 +20,9 @@ from stream_app.domain.errors import OwnFaultError
 from stream_app.kafka.record import Record
 from topics.registry import RENDER_CONFIG
 
-BATCH = 10_000
+BATCH = 10_240
+"""Records folded in one transaction; so many times it make a roll-up, see `store.ROLL_UP_AFTER`."""
+
 POLL_MS = 500
 SILENCE_LIMIT_S = 60.0
 """A log that has more to give and gives nothing for so long is out of reach."""

@@ -26,7 +26,7 @@ from stream_app.telemetry.log import get_logger
 POLL_MS = 100
 """A poll waits for so long at most: the delay with which a stop is noticed or a snapshot is late."""
 
-BATCH = 5_000
+BATCH = 5_120
 """Records folded in one transaction: a durable commit costs some 4 ms, so few of them must carry much."""
 
 STOP_TIMEOUT_S = 10.0

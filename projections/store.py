@@ -25,8 +25,9 @@ _DAMAGED = re.compile(
 MEMORY = "640MiB"
 """DuckDB's, which would otherwise keep of the file whatever fits into four fifths of the machine's memory."""
 
-ROLL_UP_AFTER = 50_000
-"""Records folded without a roll-up at most."""
+ROLL_UP_AFTER = 61_440
+"""Records folded without a roll-up at most: half of what DuckDB keeps together as one row group. Where two do
+not fill one, checkpoints merge row groups, and write hundreds of thousands of rows again to do so."""
 
 log = get_logger()
 
@@ -46,8 +47,8 @@ class Store:
         self.path = path
         self._folded = 0
         self._config: dict[str, str | bool | int | float | list[str]] = {
-            # The oldest format: what is written in it opens in every DuckDB that users may have.
-            "storage_compatibility_version": "v1.0.0",
+            # The oldest format that packs JSON well: every DuckDB that users may have (>= 1.4) opens it.
+            "storage_compatibility_version": "v1.3.0",
             # Each publication makes a checkpoint; others in between would write what is deleted again soon.
             "wal_autocheckpoint": "256MiB",
             "threads": threads,

@@ -81,8 +81,8 @@ def test_the_snapshot_says_how_far_it_goes(snapshot: Path) -> None:
     assert rows == [("mix-events", 0, 6, 6, 0), ("mix-events", 1, 0, 4, 4), ("render-config", 0, 1, 1, 0)]
 
 
-def test_the_file_is_in_the_oldest_format(snapshot: Path) -> None:
+def test_the_file_is_in_a_format_that_every_duckdb_of_users_knows(snapshot: Path) -> None:
     with duckdb.connect() as con:
         con.execute(f"ATTACH '{snapshot}' AS s (READ_ONLY)")
         tags = con.execute("SELECT tags['storage_version'] FROM duckdb_databases() WHERE database_name = 's'")
-        assert str(tags.fetchall()[0][0]).startswith("v1.0.0")
+        assert str(tags.fetchall()[0][0]).startswith("v1.3.0")

@@ -26,6 +26,9 @@ from stream_app.domain.errors import OwnFaultError
 BUSY_SHARE = 20
 """While the log is busy, a snapshot is made after so many times what the last one cost."""
 
+LATEST_S = 1.0
+"""Even then nobody waits longer for the next one, unless making it takes more than a fourth of that."""
+
 QUIET_SHARE = 4
 """Once it falls quiet, after so many times: somebody may be waiting for the last of it."""
 
@@ -53,8 +56,10 @@ class Publisher:
 
         A snapshot that somebody removed is something new.
         """
-        share = QUIET_SHARE if quiet else BUSY_SHARE
-        is_time = time.monotonic() - self._ended >= max(self._min_interval_s, share * self._cost_s)
+        pause_s = max(self._min_interval_s, QUIET_SHARE * self._cost_s)
+        if not quiet:
+            pause_s = max(pause_s, min(BUSY_SHARE * self._cost_s, LATEST_S))
+        is_time = time.monotonic() - self._ended >= pause_s
         return is_time and (self.dirty or not self.target.exists())
 
     def publish(self, ends: Mapping[Place, int] | None = None) -> None:

@@ -137,17 +137,30 @@ def test_publishing_is_no_more_frequent_than_is_said(store: Store, tmp_path: Pat
     assert not publisher.is_due(quiet=True)
 
 
-def test_a_busy_log_is_shown_later_than_a_quiet_one(
-    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("cost_s", "quiet", "pause_s"),
+    [
+        (0.01, True, 0.5),
+        (0.01, False, 0.5),
+        (0.04, False, 0.8),
+        (0.1, True, 0.5),
+        (0.1, False, 1.0),
+        (0.2, True, 0.8),
+        (2.0, True, 8.0),
+        (2.0, False, 8.0),
+    ],
+)
+def test_the_next_snapshot_comes_the_later_the_dearer_the_last_was_and_later_while_the_log_is_busy(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cost_s: float, quiet: bool, pause_s: float
 ) -> None:
-    moments = iter([100.0, 102.0, 111.0, 111.0, 143.0])  # it starts, it ends: a cost of 2 s; then it is asked
+    ended = 100 + cost_s
+    moments = iter([100.0, ended, ended + pause_s - 0.01, ended + pause_s + 0.01])
     monkeypatch.setattr("projections.publish.time.monotonic", lambda: next(moments))
     publisher = Publisher(store, tmp_path / "clipfold.duckdb")
     publisher.publish()
     publisher.dirty = True
-    assert publisher.is_due(quiet=True)
-    assert not publisher.is_due(quiet=False)
-    assert publisher.is_due(quiet=False)
+    assert not publisher.is_due(quiet=quiet)
+    assert publisher.is_due(quiet=quiet)
 
 
 def test_when_the_checkpoint_fails_the_old_snapshot_stands(store: Store, tmp_path: Path) -> None:

@@ -138,29 +138,19 @@ def test_publishing_is_no_more_frequent_than_is_said(store: Store, tmp_path: Pat
 
 
 @pytest.mark.parametrize(
-    ("cost_s", "quiet", "pause_s"),
-    [
-        (0.01, True, 0.5),
-        (0.01, False, 0.5),
-        (0.04, False, 0.8),
-        (0.1, True, 0.5),
-        (0.1, False, 1.0),
-        (0.2, True, 0.8),
-        (2.0, True, 8.0),
-        (2.0, False, 8.0),
-    ],
+    ("cost_s", "quiet_s", "busy_s"), [(0.01, 0.5, 0.5), (0.04, 0.5, 0.8), (0.2, 0.8, 1.0), (2.0, 8.0, 8.0)]
 )
 def test_the_next_snapshot_comes_the_later_the_dearer_the_last_was_and_later_while_the_log_is_busy(
-    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cost_s: float, quiet: bool, pause_s: float
+    store: Store, monkeypatch: pytest.MonkeyPatch, cost_s: float, quiet_s: float, busy_s: float
 ) -> None:
-    ended = 100 + cost_s
-    moments = iter([100.0, ended, ended + pause_s - 0.01, ended + pause_s + 0.01])
+    asked = [after + moment for after in (quiet_s, busy_s) for moment in (-0.01, 0.01)]
+    moments = iter([100.0, 100 + cost_s, *(100 + cost_s + moment for moment in asked)])
     monkeypatch.setattr("projections.publish.time.monotonic", lambda: next(moments))
-    publisher = Publisher(store, tmp_path / "clipfold.duckdb")
+    publisher = Publisher(store, store.path.with_name("snapshot.duckdb"))
     publisher.publish()
     publisher.dirty = True
-    assert not publisher.is_due(quiet=quiet)
-    assert publisher.is_due(quiet=quiet)
+    assert [publisher.is_due(quiet=True), publisher.is_due(quiet=True)] == [False, True]
+    assert [publisher.is_due(quiet=False), publisher.is_due(quiet=False)] == [False, True]
 
 
 def test_when_the_checkpoint_fails_the_old_snapshot_stands(store: Store, tmp_path: Path) -> None:

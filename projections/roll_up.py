@@ -27,7 +27,7 @@ def roll_up(con: DuckDBPyConnection) -> int:
         con.execute(sql_of("roll_up"))
     if _count(con, "arrived WHERE topic = 'render-config'"):
         roll_up_config(con)
-    con.execute("DELETE FROM fold.incoming; DROP TABLE arrived; DROP TABLE useful")
+    con.execute("DELETE FROM fold.incoming; DROP VIEW useful; DROP TABLE arrived")
     con.commit()
     return changed
 

@@ -73,7 +73,7 @@ SELECT kafka_offset, logged_at_ms, actor, config_headers, coalesce(raw, encode(v
 FROM arrived
 WHERE topic = 'render-config' AND record_key = 'render';
 
-CREATE OR REPLACE TEMP TABLE useful AS
+CREATE OR REPLACE TEMP VIEW useful AS
 SELECT getvariable('round') AS round, * FROM arrived
 WHERE problem IS NULL AND topic = 'mix-events';
 

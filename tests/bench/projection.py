@@ -177,12 +177,12 @@ def measure_rebuild(bench: Bench) -> None:
         settings = Settings(kafka_bootstrap=bootstrap, artifacts_dir=bench.folder / "rebuild")
         asyncio.run(create_topics(settings))
         asyncio.run(_fill(settings, 0, FEW))
-        few_s, _ = _replay(settings, FEW, bench.rounds)
+        few_s, _ = _replay(settings, FEW, 5 * bench.rounds)
         costs_us, peak, held = [], 0, FEW
-        for size in SIZES:
+        for size, times in zip(SIZES, (5 * bench.rounds, bench.rounds, 1), strict=True):
             asyncio.run(_fill(settings, held, size))
             held = size
-            seconds, peak = _replay(settings, size, bench.rounds if size < SIZES[-1] else 1)
+            seconds, peak = _replay(settings, size, times)
             costs_us.append((seconds - few_s) / (size - FEW) * 1e6)
             say(f"   {size:,} events: {seconds:.2f} s, {peak / MB:.0f} MB")
     each = ", ".join(f"{size:,}: {cost:.0f}" for size, cost in zip(SIZES, costs_us, strict=True))

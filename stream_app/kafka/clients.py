@@ -6,6 +6,7 @@ from typing import Any
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient
 
+import stream_app.kafka.hung_broker  # noqa: F401 - before any client connects
 from stream_app.domain.errors import UsageError
 from stream_app.settings import Settings
 from topics.registry import MAX_MESSAGE_BYTES

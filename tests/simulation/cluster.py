@@ -1,8 +1,9 @@
-"""A cluster of workers under a schedule: a list of numbers, each of which chooses what happens next."""
+"""A cluster of workers, to which things happen in the order that somebody chooses."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from functools import partial
+from typing import Any, TypeVar
 
 from tests.simulation.kafka import Kafka, Place, places
 from tests.simulation.promises import broken_promises
@@ -18,13 +19,11 @@ from tests.simulation.roles import (
     intake,
 )
 
-MAX_WORKERS = 3
-MAX_REQUESTS = 8
 QUIET_ROUNDS = 4
 MAX_ROUNDS = 3_000
 """A log that still moves after so many rounds without any fault moves for ever."""
 
-Action = tuple[str, Callable[[], object]]
+T = TypeVar("T")
 
 
 def line(number: int, *videos: str) -> dict[str, object]:
@@ -37,7 +36,7 @@ def line(number: int, *videos: str) -> dict[str, object]:
     }
 
 
-REQUESTS = (
+REQUESTS: tuple[dict[str, Any], ...] = (
     {"mix_id": "a", "lines": [line(1, "v1", "v2"), line(2, "v1")]},
     {"mix_id": "b", "lines": [line(1), line(2, "v2")]},
     {"mix_id": "a", "lines": [line(1, "v3")]},
@@ -84,124 +83,106 @@ class Worker:
 
 
 class Cluster:
-    """Runs a schedule, and then everything to its end; keeps a history of what happened."""
+    """Does what a schedule says, one thing after another, and keeps a history of it."""
 
-    def __init__(self, schedule: Iterable[int]) -> None:
-        self._schedule = iter(schedule)
-        self.world = World(Kafka(), self._choose)
+    def __init__(self) -> None:
+        self.world = World(Kafka(), lambda options: self._fate % options)
         self.history: list[str] = []
-        self._started = self._asked = 0
-        self._workers: list[Worker] = []
-        self._zombies: list[Worker] = []
-        self._unowned = [(role, place) for role, topic in TOPIC_OF.items() for place in places(topic)]
-        self._over = False
-        self._start()
-        self._assign(self._workers[0])
-        self._ask()
+        self.asked = 0
+        self.workers: list[Worker] = []
+        self.zombies: list[Worker] = []
+        self.unowned = [(role, place) for role, topic in TOPIC_OF.items() for place in places(topic)]
+        self._started = self._fate = 0
+        self.start_worker()
+        self.give_out(0)
 
-    def run(self) -> list[str]:
-        """Promises that do not hold when the schedule is over and all is quiet."""
-        while not self._over:
-            actions = self._actions()
-            what, action = actions[self._choose(len(actions))]
-            said = action()
-            self.history.append(f"{what}{f': {said}' if said else ''}")
-            self._check_limits()
-        self._heal()
-        return broken_promises(self.world.kafka)
+    def go_on(self, which: int, fate: int) -> None:
+        """One of all that is at work takes a step; what would be chance in it, `fate` decides."""
+        steps = [(worker, step) for worker in [*self.workers, *self.zombies] for step in worker.steps()]
+        if steps:
+            worker, step = _one_of(steps, which)
+            self._fate = fate
+            self.history.append(f"{worker.name}: {step()}")
 
-    def _choose(self, options: int) -> int:
-        """What comes after the schedule is the first of everything: no more faults."""
-        number = next(self._schedule, None)
-        if number is None:
-            self._over = True
-            return 0
-        return number % options
-
-    def _actions(self) -> list[Action]:
-        """What may happen next: mostly that somebody goes on with his work."""
-        kind = self._choose(16)
-        if kind < 11 and (steps := self._steps()):
-            return steps
-        if kind < 13 and (self._unowned and self._workers):
-            return [("partitions are given out", partial(self._assign, worker)) for worker in self._workers]
-        if kind < 13:
-            return [("time passes", self._wait)]
-        if kind == 13 and self._asked < MAX_REQUESTS:
-            return [("a request", self._ask)]
-        if kind == 14 and len(self._workers) < MAX_WORKERS:
-            return [("a worker starts", self._start)]
-        return self._faults() or [("a worker starts", self._start)]
-
-    def _steps(self) -> list[Action]:
-        living = [*self._workers, *self._zombies]
-        return [(worker.name, step) for worker in living for step in worker.steps()]
-
-    def _faults(self) -> list[Action]:
-        return [
-            *((f"{worker.name} is killed", partial(self._kill, worker)) for worker in self._workers),
-            *((f"{worker.name} is frozen", partial(self._freeze, worker)) for worker in self._workers),
-            *((f"{worker.name}, frozen, is killed", partial(self._end, worker)) for worker in self._zombies),
-        ]
-
-    def _ask(self) -> str:
-        self._asked += 1
-        request = REQUESTS[self._choose(len(REQUESTS))]
+    def ask(self, request: dict[str, Any]) -> None:
+        self.asked += 1
         entry = self.world.kafka.append("mix-requests", str(request["mix_id"]), request)
-        return f"{entry.ref} {request.get('type', 'mix-request')} {entry.key}"
+        self.history.append(f"request {entry.ref}: {request.get('type', 'mix-request')} {entry.key}")
 
-    def _wait(self) -> None:
+    def wait(self) -> None:
         self.world.now_ms += 30
 
-    def _start(self) -> None:
+    def start_worker(self) -> None:
         self._started += 1
-        self._workers.append(Worker(self.world, f"worker {self._started}"))
+        self.workers.append(Worker(self.world, f"worker {self._started}"))
+        self.history.append(f"worker {self._started} starts")
 
-    def _assign(self, worker: Worker) -> None:
-        for role, place in self._unowned:
+    def give_out(self, which: int) -> None:
+        """A worker gets all partitions that nobody has."""
+        worker = _one_of(self.workers, which)
+        for role, place in self.unowned:
             worker.own(role, place)
-        self._unowned.clear()
+        self.unowned.clear()
+        self.history.append(f"{worker.name} gets the partitions")
 
-    def _kill(self, worker: Worker) -> None:
-        self._workers.remove(worker)
-        self._unowned += worker.reading
+    def kill(self, which: int) -> None:
+        worker = self._lose(which)
         worker.die()
+        self.history.append(f"{worker.name} is killed")
 
-    def _freeze(self, worker: Worker) -> None:
+    def freeze(self, which: int) -> None:
         """Others get its partitions; when it wakes, what it had begun still goes on for a while."""
-        self._workers.remove(worker)
-        self._unowned += worker.reading
-        self._zombies.append(worker)
+        worker = self._lose(which)
+        self.zombies.append(worker)
+        self.history.append(f"{worker.name} is frozen, and wakes")
 
-    def _end(self, worker: Worker) -> None:
-        self._zombies.remove(worker)
+    def end_zombie(self, which: int) -> None:
+        worker = _one_of(self.zombies, which)
+        self.zombies.remove(worker)
         worker.die()
+        self.history.append(f"{worker.name}, frozen once, is killed")
 
-    def _heal(self) -> None:
-        """No more faults: one new worker does what is left."""
-        for worker in [*self._workers]:
-            self._kill(worker)
-        for worker in [*self._zombies]:
-            self._end(worker)
-        self._start()
-        (worker,) = self._workers
-        self._unowned = [(role, place) for role, topic in TOPIC_OF.items() for place in places(topic)]
-        self._assign(worker)
+    def _lose(self, which: int) -> Worker:
+        worker = _one_of(self.workers, which)
+        self.workers.remove(worker)
+        self.unowned += worker.reading
+        return worker
+
+    def broken_limits(self) -> list[str]:
+        """Limits of the config that are exceeded at this moment."""
+        running = self.world.running
+        said = [
+            f"{worker} has {count} attempts at a time"
+            for worker, count in Counter(worker for worker, _ in running).items()
+            if count > CONFIG.max_parallelism
+        ]
+        return said + [
+            f"{worker} tries {video} {count} times at a time"
+            for (worker, video), count in Counter(running).items()
+            if video and count > CONFIG.per_video_limit
+        ]
+
+    def heal(self) -> list[str]:
+        """No more faults: one new worker does what is left. Returns the promises that do not hold then."""
+        while self.workers:
+            self.kill(0)
+        while self.zombies:
+            self.end_zombie(0)
+        self._fate = 0
+        self.start_worker()
+        self.give_out(0)
+        (worker,) = self.workers
         quiet = 0
         for _ in range(MAX_ROUNDS):
             said = [step() for step in worker.steps()]
             moved = [each for each in said if not each.endswith("waits")]
             self.history += [f"healed: {each}" for each in moved]
-            self.world.now_ms += 30
+            self.wait()
             quiet = 0 if moved or len(worker.cutter.queue) else quiet + 1
             if quiet == QUIET_ROUNDS:
-                return
-        raise AssertionError("it never comes to rest")
+                return broken_promises(self.world.kafka)
+        return ["it never comes to rest"]
 
-    def _check_limits(self) -> None:
-        for worker, count in Counter(worker for worker, _ in self.world.running).items():
-            assert count <= CONFIG.max_parallelism, f"{worker} has {count} attempts at a time"
-        for (worker, video), count in Counter(self.world.running).items():
-            assert not video or count <= CONFIG.per_video_limit, (
-                f"{worker} tries {video} {count} times at a time"
-            )
+
+def _one_of(things: Sequence[T], which: int) -> T:
+    return things[which % len(things)]

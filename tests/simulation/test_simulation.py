@@ -1,61 +1,98 @@
 """2,000 random schedules of workers, crashes, redeliveries, rebalances and zombies over the pure core.
 
-A schedule is a seed; one that breaks a promise is shortened as far as it still does, and told line by line.
-Others than in each test run: SIMULATION_SEEDS=2000-20000 pytest tests/simulation
+hypothesis chooses them, and makes one that breaks a promise as short as it can: it prints its steps, what
+happened line by line, and the seed. Others than in each test run: SIMULATION_SEED=7 pytest tests/simulation
 """
 
 import os
 from collections.abc import Iterator
-from random import Random
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, Phase, note, seed, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, precondition, rule, run_state_machine_as_test
 
 from stream_app.domain import mix as mix_module
 from stream_app.domain.schedule import Queue
 from tests.simulation import roles
-from tests.simulation.cluster import Cluster
+from tests.simulation.cluster import REQUESTS, Cluster
 from tests.simulation.kafka import Kafka
 
-FIRST, LAST = map(int, os.environ.get("SIMULATION_SEEDS", "0-2000").split("-"))
-SEEDS = range(FIRST, LAST)
+SEED = int(os.environ.get("SIMULATION_SEED", "0"))
+SCHEDULES = settings(
+    max_examples=2_000,
+    stateful_step_count=30,
+    deadline=None,
+    database=None,
+    print_blob=True,
+    suppress_health_check=list(HealthCheck),
+)
+MAX_WORKERS = 3
+MAX_REQUESTS = 8
+
+which = st.integers(0, 63)
+"""One of whatever there is then, which no strategy can know before."""
 
 
-def schedule_of(seed: int) -> list[int]:
-    chance = Random(seed)  # noqa: S311 - no secret
-    return [chance.randrange(1024) for _ in range(chance.randrange(40, 400))]
+@seed(SEED)
+class Schedule(RuleBasedStateMachine):
+    """What happens to a cluster. When it is over, all faults are, and every promise must hold."""
 
+    def __init__(self) -> None:
+        super().__init__()
+        self.cluster = Cluster()
+        self.cluster.ask(REQUESTS[0])
 
-def what_breaks(schedule: list[int]) -> tuple[list[str], list[str]]:
-    """The promises that a schedule breaks, and its history."""
-    cluster = Cluster(schedule)
-    try:
-        broken = cluster.run()
-    except AssertionError as error:
-        broken = [str(error)]
-    return broken, cluster.history
+    @rule(steps=st.lists(st.tuples(which, st.integers(0, 3)), min_size=1, max_size=30))
+    def work_goes_on(self, steps: list[tuple[int, int]]) -> None:
+        for one, fate in steps:
+            self.cluster.go_on(one, fate)
+            assert not self.cluster.broken_limits()
 
+    @rule()
+    def time_passes(self) -> None:
+        self.cluster.wait()
 
-def shortened(schedule: list[int]) -> list[int]:
-    """Without whatever can be left out so that it still breaks something."""
-    size = len(schedule) // 2
-    while size:
-        start = 0
-        while start < len(schedule):
-            shorter = schedule[:start] + schedule[start + size :]
-            if what_breaks(shorter)[0]:
-                schedule = shorter
-            else:
-                start += size
-        size //= 2
-    return schedule
+    @precondition(lambda self: self.cluster.asked < MAX_REQUESTS)
+    @rule(request=st.sampled_from(REQUESTS))
+    def somebody_asks(self, request: dict[str, Any]) -> None:
+        self.cluster.ask(request)
+
+    @precondition(lambda self: len(self.cluster.workers) < MAX_WORKERS)
+    @rule()
+    def a_worker_starts(self) -> None:
+        self.cluster.start_worker()
+
+    @precondition(lambda self: self.cluster.workers and self.cluster.unowned)
+    @rule(one=which)
+    def partitions_are_given_out(self, one: int) -> None:
+        self.cluster.give_out(one)
+
+    @precondition(lambda self: self.cluster.workers)
+    @rule(one=which)
+    def a_worker_is_killed(self, one: int) -> None:
+        self.cluster.kill(one)
+
+    @precondition(lambda self: self.cluster.workers)
+    @rule(one=which)
+    def a_worker_is_frozen_and_wakes(self, one: int) -> None:
+        self.cluster.freeze(one)
+
+    @precondition(lambda self: self.cluster.zombies)
+    @rule(one=which)
+    def a_zombie_is_killed(self, one: int) -> None:
+        self.cluster.end_zombie(one)
+
+    def teardown(self) -> None:
+        broken = self.cluster.heal()
+        if broken:
+            note("\n".join([f"seed {SEED}:", *self.cluster.history]))
+        assert not broken
 
 
 def test_every_promise_holds_under_every_schedule() -> None:
-    for seed in SEEDS:
-        if what_breaks(schedule_of(seed))[0]:
-            broken, history = what_breaks(shortened(schedule_of(seed)))
-            pytest.fail("\n".join([f"seed {seed}:", *history, *broken]))
+    run_state_machine_as_test(Schedule, settings=SCHEDULES)
 
 
 def commit_first(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -113,4 +150,5 @@ def nothing_follows(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("mutant", [commit_first, done_when_taken, any_end_counts, no_limit, nothing_follows])
 def test_a_mutant_is_found(mutant: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     mutant(monkeypatch)
-    assert any(what_breaks(schedule_of(seed))[0] for seed in range(2_000)), "2,000 schedules did not find it"
+    with pytest.raises(AssertionError):
+        run_state_machine_as_test(Schedule, settings=settings(SCHEDULES, phases=[Phase.generate]))

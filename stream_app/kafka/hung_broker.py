@@ -1,11 +1,12 @@
 """Have aiokafka get over a broker that hangs: it takes connections and requests, and answers none.
 
-aiokafka has one time limit for everything, and fetching much or joining a group may well take long. With that
-limit, the question who leads a partition waits for the hung broker as well, whenever chance sends it there; and
-while a connection to it is being made, no other connection is. Both are answered by a healthy broker at once.
+aiokafka has one time limit for everything, and fetching much or joining a group may well take long. Held to
+that limit, the question who leads a partition waits for the hung broker whenever chance sends it there; so do
+commits, and with them whoever commits between two records; and while a connection to it is being made, no
+other one is. A healthy broker does all of these at once.
 
-Importing this changes aiokafka's connection in place: Faust and aiokafka make their connections themselves, and
-neither lets anybody hand them another class.
+Importing this changes aiokafka's connection in place: Faust and aiokafka make their connections themselves,
+and neither lets anybody hand them another class.
 """
 
 import asyncio
@@ -13,10 +14,22 @@ from collections.abc import Awaitable
 from typing import Any
 
 from aiokafka.conn import AIOKafkaConnection
+from aiokafka.protocol.commit import OffsetCommitRequest, OffsetFetchRequest
+from aiokafka.protocol.coordination import FindCoordinatorRequest
+from aiokafka.protocol.group import HeartbeatRequest
 from aiokafka.protocol.metadata import MetadataRequest
 
 PATIENCE_S = 3.0
-"""How long a connection may take to be made, and a broker to say who leads what; then another one is asked."""
+"""How long a connection may take to be made, and such a request to be answered; then aiokafka asks anew."""
+
+PROMPT = (
+    MetadataRequest,
+    FindCoordinatorRequest,
+    HeartbeatRequest,
+    OffsetCommitRequest,
+    OffsetFetchRequest,
+)
+"""What is answered at once: nobody has to come first, as in joining a group, and little is sent."""
 
 _connect = AIOKafkaConnection.connect
 _send = AIOKafkaConnection.send
@@ -28,7 +41,7 @@ async def _connect_soon(self: AIOKafkaConnection) -> Any:
 
 def _send_impatiently(self: AIOKafkaConnection, request: Any, expect_response: bool = True) -> Awaitable[Any]:  # noqa: FBT001, FBT002 - aiokafka's signature
     answer: Awaitable[Any] = _send(self, request, expect_response)
-    return asyncio.wait_for(answer, PATIENCE_S) if isinstance(request, MetadataRequest) else answer
+    return asyncio.wait_for(answer, PATIENCE_S) if isinstance(request, PROMPT) else answer
 
 
 AIOKafkaConnection.connect = _connect_soon

@@ -1,4 +1,4 @@
-"""A broker that takes connections and requests and answers none is given up soon, whatever other requests may take."""
+"""A broker that takes connections and requests and answers none is given up soon."""
 
 import asyncio
 from collections.abc import AsyncIterator

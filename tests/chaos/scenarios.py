@@ -110,7 +110,8 @@ _dies_at("die-before-commit", "a worker ends before it commits", 3)
 
 @scenario("the leader of three brokers is lost, and comes back", times=5, brokers=3)
 def lose_leader(world: World, times: int) -> None:
-    with world.sending(70 * times if times > 1 else 12):
+    # Five times: more than 5,000 events.
+    with world.sending(72 * times if times > 1 else 12):
         for _ in range(times):
             world.wait_for_clips(6)
             with world.fault("leader lost"):

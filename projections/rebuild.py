@@ -14,14 +14,14 @@ from duckdb import DuckDBPyConnection
 
 from projections.fold import Place
 from projections.log_reader import LOG_TOPICS, MakeConsumer, attach
-from projections.store import Store
+from projections.store import ROLL_UP_AFTER, Store
 from projections.tables import ATTEMPTS, CLIP_STATS, CLIPS, EVENTS, RENDER_JOBS, Table
 from stream_app.domain.errors import OwnFaultError
 from stream_app.kafka.record import Record
 from topics.registry import RENDER_CONFIG
 
-BATCH = 10_240
-"""Records folded in one transaction; so many times it make a roll-up, see `store.ROLL_UP_AFTER`."""
+BATCH = ROLL_UP_AFTER // 6
+"""Records folded in one transaction."""
 
 POLL_MS = 500
 SILENCE_LIMIT_S = 60.0

@@ -10,7 +10,7 @@ SCHEMA_VERSION = 3
 """Raised with every change of a table or of what is put in it: an older file is then folded anew."""
 
 _COMPRESSED = {("events", "value"): "zstd"}
-"""Left to itself, DuckDB keeps JSON as it is: a million events then take 1.7 GB instead of 0.4."""
+"""Left to itself, DuckDB keeps JSON as it is: a million events then take 1.7 GB instead of 0.3."""
 
 
 def sql_of(name: str) -> str:

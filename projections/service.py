@@ -15,7 +15,7 @@ from projections.fold import LogReplacedError, Place
 from projections.log_reader import MakeConsumer, attach
 from projections.publish import Publisher
 from projections.rebuild import digest, rebuild
-from projections.store import Store, is_damage
+from projections.store import ROLL_UP_AFTER, Store, is_damage
 from projections.story import Story, turning_points
 from projections.tables import EVENTS
 from stream_app.domain.errors import OwnFaultError
@@ -26,7 +26,7 @@ from stream_app.telemetry.log import get_logger
 POLL_MS = 100
 """A poll waits for so long at most: the delay with which a stop is noticed or a snapshot is late."""
 
-BATCH = 5_120
+BATCH = ROLL_UP_AFTER // 12
 """Records folded in one transaction: a durable commit costs some 4 ms, so few of them must carry much."""
 
 STOP_TIMEOUT_S = 10.0

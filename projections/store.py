@@ -25,9 +25,12 @@ _DAMAGED = re.compile(
 MEMORY = "640MiB"
 """DuckDB's, which would otherwise keep of the file whatever fits into four fifths of the machine's memory."""
 
-ROLL_UP_AFTER = 61_440
-"""Records folded without a roll-up at most: half of what DuckDB keeps together as one row group. Where two do
-not fill one, checkpoints merge row groups, and write hundreds of thousands of rows again to do so."""
+ROW_GROUP = 122_880
+"""Rows that DuckDB keeps together."""
+
+ROLL_UP_AFTER = ROW_GROUP // 2
+"""Records folded without a roll-up at most; full batches should add up to it. Where two roll-ups do not fill
+a row group, checkpoints merge row groups, and write hundreds of thousands of rows again to do so."""
 
 log = get_logger()
 

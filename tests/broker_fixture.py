@@ -6,6 +6,7 @@ and nothing is started.
 
 import fcntl
 import os
+import signal
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -35,6 +36,19 @@ def own_kafka(home: Path) -> Iterator[str]:
         yield broker.start(home, cache=broker.default_home(), timeout_s=START_TIMEOUT_S).bootstrap
     finally:
         broker.stop(home)
+
+
+@contextmanager
+def frozen(home: Path) -> Iterator[None]:
+    """Have the broker of `home` hang meanwhile: the kernel takes what is sent to it, nothing is answered."""
+    running = broker.status(home)
+    assert running is not None
+    assert running.pid is not None
+    os.kill(running.pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(running.pid, signal.SIGCONT)
 
 
 def _folder_of_the_run(tmp_path_factory: pytest.TempPathFactory) -> Path:

@@ -48,7 +48,7 @@ class Schedule(RuleBasedStateMachine):
     def work_goes_on(self, steps: list[tuple[int, int]]) -> None:
         for one, fate in steps:
             self.cluster.go_on(one, fate)
-            assert not self.cluster.broken_limits()
+            self._must_hold(self.cluster.broken_limits())
 
     @rule()
     def time_passes(self) -> None:
@@ -85,7 +85,9 @@ class Schedule(RuleBasedStateMachine):
         self.cluster.end_zombie(one)
 
     def teardown(self) -> None:
-        broken = self.cluster.heal()
+        self._must_hold(self.cluster.heal())
+
+    def _must_hold(self, broken: list[str]) -> None:
         if broken:
             note("\n".join([f"seed {SEED}:", *self.cluster.history]))
         assert not broken

@@ -1,9 +1,7 @@
 """GET and PATCH of the render config, as `curl` sees them."""
 
 import json
-import os
 import shutil
-import signal
 import subprocess
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -13,6 +11,7 @@ from typing import Any
 import pytest
 
 from stream_app.kafka import broker
+from tests.broker_fixture import frozen
 from tests.contract.api.client import Guarded
 from tests.integration.render.roles import ROOT, wait_until
 from tests.served import Answer, Serve
@@ -347,16 +346,11 @@ def test_without_kafka_nothing_is_pretended(guarded: Guarded, serve: Serve) -> N
 
 
 def test_a_kafka_that_hangs_is_away_too(guarded: Guarded, serve: Serve) -> None:
-    running = broker.status(guarded.home)
-    assert running is not None
     before = patch(serve, {"max_retry": 7})
     assert before.status == 200
-    os.kill(running.pid, signal.SIGSTOP)
-    try:
+    with frozen(guarded.home):
         refused = patch(serve, {"max_retry": 8})
         assert serve.ask(CONFIG).body == before.body
-    finally:
-        os.kill(running.pid, signal.SIGCONT)
     assert_problem(refused, 503)
     wait_until(lambda: patch(serve, {"per_video_limit": 9}).status == 200, "Kafka answers", 120)
     assert serve.ask(CONFIG).body["max_retry"] == 7

@@ -2,7 +2,6 @@
 
 import contextlib
 import ctypes
-import gc
 import os
 import signal
 import subprocess
@@ -47,16 +46,6 @@ def die_with_parent(parent_pid: int | None = None) -> None:
     _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if parent_pid is not None and os.getppid() != parent_pid:
         os._exit(1)
-
-
-def spare_garbage_collection() -> None:
-    """Have garbage collection pass over all that is there now: what was imported stays as long as we do.
-
-    Otherwise each full collection goes through it, for 40 ms: 2 ms of each clip, a third of a join. Call it
-    when everything is loaded and nothing has begun.
-    """
-    gc.collect()
-    gc.freeze()
 
 
 def run_to_end(argv: Sequence[str], *, timeout_s: float, stderr_chars: int = STDERR_TAIL) -> Ended:

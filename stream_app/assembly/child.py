@@ -11,8 +11,9 @@ from types import FrameType
 from stream_app.assembly.assemble import assemble_mix, prepare_song
 from stream_app.assembly.order import Assembled, SongOrder
 from stream_app.assembly.outcome import Order, Outcome, read_order
-from stream_app.child_process import die_with_parent, spare_garbage_collection
+from stream_app.child_process import die_with_parent
 from stream_app.domain.errors import MixError, OwnFaultError
+from stream_app.python_gc import spare_what_is_loaded
 
 
 def main() -> None:
@@ -22,7 +23,7 @@ def main() -> None:
     # What a library prints goes to the log.
     answers = os.fdopen(os.dup(1), "wb", buffering=0)
     os.dup2(2, 1)
-    spare_garbage_collection()
+    spare_what_is_loaded()
     for line in sys.stdin.buffer:
         answers.write(_outcome(read_order(line)).model_dump_json().encode() + b"\n")
 

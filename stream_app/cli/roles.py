@@ -11,6 +11,7 @@ import typer
 from stream_app.app import run_serve, run_worker, stop_on_signals
 from stream_app.cli.connection import with_kafka
 from stream_app.cli.exits import Exit, exit_codes
+from stream_app.python_gc import sparing_what_is_loaded
 from stream_app.role_lock import holding_role
 from stream_app.settings import Settings
 from stream_app.telemetry.log import configure_logging, get_logger
@@ -43,7 +44,7 @@ def _run_role(role: str, run: Callable[[Settings, asyncio.Event], Awaitable[None
     with exit_codes():
         settings = with_kafka(Settings())
         configure_logging(settings.log_level)
-        with holding_role(settings, role):
+        with holding_role(settings, role), sparing_what_is_loaded():
             asyncio.run(_until_stopped(settings, run))
 
 

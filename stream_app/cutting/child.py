@@ -4,7 +4,7 @@ import os
 import signal
 import sys
 
-from stream_app.child_process import die_with_parent, spare_garbage_collection
+from stream_app.child_process import die_with_parent
 from stream_app.clip.store import ClipStore
 from stream_app.cutting.death import watch_parent
 from stream_app.cutting.index import limit_pixels
@@ -14,6 +14,7 @@ from stream_app.cutting.orders import Order
 from stream_app.cutting.terms import Terms
 from stream_app.cutting.work import perform
 from stream_app.domain.errors import OwnFaultError, SourceError
+from stream_app.python_gc import spare_what_is_loaded
 from topics.reasons import FallbackReason
 
 
@@ -30,7 +31,7 @@ def main() -> None:
     # Answers go over the pipe alone; what a library prints goes to the log.
     answers = os.fdopen(os.dup(1), "wb", buffering=0)
     os.dup2(2, 1)
-    spare_garbage_collection()
+    spare_what_is_loaded()
     answers.write(READY)
     for line in sys.stdin.buffer:
         answers.write(answer_line(_answer(read_order(line), terms)))

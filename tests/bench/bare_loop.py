@@ -25,13 +25,13 @@ import av
 from av.video.frame import PictureType
 from sources import Workload
 
-from stream_app.child_process import spare_garbage_collection
 from stream_app.clip.encoding import encoder_options
 from stream_app.clip.store import ClipStore
 from stream_app.cutting.frame_choice import SourceClock, choose_frames
 from stream_app.cutting.orders import CutOrder
 from stream_app.cutting.picture import Painter
 from stream_app.cutting.work import perform
+from stream_app.python_gc import spare_what_is_loaded
 from stream_app.sources.source_file import SourceFile
 from topics.profile import RenderProfile
 
@@ -110,7 +110,7 @@ def main() -> None:
     request: dict[str, Any] = json.load(sys.stdin)
     todo = jobs(Workload(Path(sys.argv[1]), request), RenderProfile(**request["profile"]))
     rounds = int(sys.argv[2])
-    spare_garbage_collection()
+    spare_what_is_loaded()
     cost = {"ours_s": 0.0, "bare_s": 0.0}
     with tempfile.TemporaryDirectory() as name:
         for number, job in enumerate(todo):

@@ -16,7 +16,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -46,6 +46,8 @@ SIZES = (10_000, 100_000, 1_000_000)
 FEW = 400
 """A mix on each partition. Replaying so few takes as long as what is the same for all sizes. A replay of
 nothing takes half a second more: its question for the partitions' ends waits behind an idle fetch."""
+TIMES = {FEW: 5, 10_000: 5, 100_000: 2, 1_000_000: 1}
+"""Replays of each size in a round."""
 
 REPLAY_TIMEOUT_S = 600
 SEEN = 300
@@ -172,40 +174,51 @@ def _fold(store: Store, log: Sequence[Record]) -> None:
 
 
 def measure_rebuild(bench: Bench) -> None:
-    """`clipfold replay` of logs of three sizes from a real Kafka, and publishing from the largest."""
-    with kafka(bench.folder / "kafka-rebuild") as bootstrap:
-        settings = Settings(kafka_bootstrap=bootstrap, artifacts_dir=bench.folder / "rebuild")
-        asyncio.run(create_topics(settings))
-        asyncio.run(_fill(settings, 0, FEW))
-        few_s, _ = _replay(settings, FEW, 5 * bench.rounds)
-        costs_us, peak, held = [], 0, FEW
-        for size, times in zip(SIZES, (5 * bench.rounds, bench.rounds, 1), strict=True):
-            asyncio.run(_fill(settings, held, size))
-            held = size
-            seconds, peak = _replay(settings, size, times)
-            costs_us.append((seconds - few_s) / (size - FEW) * 1e6)
-            say(f"   {size:,} events: {seconds:.2f} s, {peak / MB:.0f} MB")
-    each = ", ".join(f"{size:,}: {cost:.0f}" for size, cost in zip(SIZES, costs_us, strict=True))
-    how = f"microseconds an event, {each}; beyond the {few_s:.2f} s that {FEW} take"
-    flat = max(costs_us) / min(costs_us)
-    bench.add(at_most("rebuild, time per event, largest/smallest", 1.3, flat, how))
-    bench.add(at_most(f"memory of a rebuild of {SIZES[-1]:,} events", 1000, peak / MB, "peak PSS", " MB"))
-    target = _target(settings, SIZES[-1])
-    bench.add(
-        at_most(f"publishing with {SIZES[-1]:,} events in the file", 0.5, *_publishing(bench, target), " s")
-    )
+    """`clipfold replay` of three logs, each in a Kafka of its own, in turn; publishing the largest."""
+    with ExitStack() as running:
+        logs = {size: _log_of(bench, size, running) for size in (FEW, *SIZES)}
+        rounds = [
+            {size: _replay(settings, size, TIMES[size]) for size, settings in logs.items()}
+            for _ in range(bench.rounds)
+        ]
+        told = (
+            " ".join(f"{size:,}: {replayed.seconds:.2f} s" for size, replayed in each.items())
+            for each in rounds
+        )
+        say("   " + "\n   ".join(told))
+        few_s = median(each[FEW].seconds for each in rounds)
+        costs_us = [
+            median((each[size].seconds - each[FEW].seconds) / (size - FEW) * 1e6 for each in rounds)
+            for size in SIZES
+        ]
+        each = ", ".join(f"{size:,}: {cost:.0f}" for size, cost in zip(SIZES, costs_us, strict=True))
+        how = f"microseconds an event, {each}; beyond the {few_s:.2f} s that {FEW} take"
+        flat = max(costs_us) / min(costs_us)
+        bench.add(at_most("rebuild, time per event, largest/smallest", 1.3, flat, how))
+        peak = max(each[SIZES[-1]].peak_bytes for each in rounds)
+        bench.add(at_most(f"memory of a rebuild of {SIZES[-1]:,} events", 1000, peak / MB, "peak PSS", " MB"))
+        published = _publishing(bench, _target(logs[SIZES[-1]], SIZES[-1]))
+    bench.add(at_most(f"publishing with {SIZES[-1]:,} events in the file", 0.5, *published, " s"))
+
+
+def _log_of(bench: Bench, size: int, running: ExitStack) -> Settings:
+    """A Kafka of its own that holds so many events."""
+    bootstrap = running.enter_context(kafka(bench.folder / f"kafka-{size}"))
+    settings = Settings(kafka_bootstrap=bootstrap, artifacts_dir=bench.folder / f"rebuild-{size}")
+    asyncio.run(create_topics(settings))
+    asyncio.run(_fill(settings, size))
+    return settings
 
 
 def _target(settings: Settings, size: int) -> Path:
     return settings.artifacts_dir / f"replayed-{size}.duckdb"
 
 
-async def _fill(settings: Settings, held: int, size: int) -> None:
-    """Have Kafka hold so many events, of which it holds `held` already."""
+async def _fill(settings: Settings, size: int) -> None:
     producer = make_producer(settings)
     await producer.start()
     try:
-        for batch in _batches(records(size)[held:], BATCH):
+        for batch in _batches(records(size), BATCH):
             sent = [
                 await producer.send(MIX_EVENTS.name, record.value, record.key, partition=record.ref.partition)
                 for record in batch
@@ -215,8 +228,15 @@ async def _fill(settings: Settings, held: int, size: int) -> None:
         await producer.stop()
 
 
-def _replay(settings: Settings, size: int, times: int) -> tuple[float, int]:
-    """Seconds that the command says it took, the median of so many times, and its peak memory in bytes."""
+@dataclass(frozen=True)
+class Replayed:
+    """Seconds that the command says it took, the median of some times, and its peak memory in bytes."""
+
+    seconds: float
+    peak_bytes: int
+
+
+def _replay(settings: Settings, size: int, times: int) -> Replayed:
     environment = {
         **os.environ,
         "RENDER_KAFKA_BOOTSTRAP": settings.kafka_bootstrap or "",
@@ -242,7 +262,7 @@ def _replay(settings: Settings, size: int, times: int) -> tuple[float, int]:
             raise RuntimeError(f"{facts['records']} of {size} records were folded")
         took_s.append(facts["seconds"])
         peak = max(peak, memory.total)
-    return median(took_s), peak
+    return Replayed(median(took_s), peak)
 
 
 def _publishing(bench: Bench, file: Path) -> tuple[float, str]:

@@ -17,10 +17,10 @@ from stream_app.telemetry.tracing import Span
 from topics.codec import Poison, Tombstone
 from topics.envelope import Opened, open_envelope
 from topics.events import MixAccepted, MixCancelled, MixEvent, MixRejected
+from topics.groups import INTAKE_GROUP
 from topics.ids import RecordRef, parent_span_in, span_id_of, trace_id_of
 from topics.registry import MIX_REQUESTS
 
-GROUP = "clipfold-intake"
 MAX_ERRORS_TOLD = 5
 MAX_ERROR_CHARS = 500
 """A rejected request may have thousands of errors, all of which its event has: the log says the first."""
@@ -52,14 +52,14 @@ class Intake:
         except Exception as error:
             log.exception("intake.failed", record=str(record.ref))
             why = Poison(f"{type(error).__name__}: {error}", stage="intake")
-            await self._writer.put_aside(record, why, GROUP)
+            await self._writer.put_aside(record, why, INTAKE_GROUP)
 
     async def _handle(self, record: Record) -> None:
         opened = open_envelope(record.value, record.headers)
         if isinstance(opened, Tombstone):
             opened = Poison("the record has no value")
         if isinstance(opened, Poison):
-            await self._writer.put_aside(record, opened, GROUP)
+            await self._writer.put_aside(record, opened, INTAKE_GROUP)
             return
         origin = RecordRef.parse(record.header(ORIGIN_HEADER) or str(record.ref))
         mix_id = mix_id_of(opened.data, record.key, origin)

@@ -34,7 +34,6 @@ from topics.events import (
     PlannedLine,
 )
 
-GROUP = "clipfold-assembler"
 MAX_RECALLS = 4
 """Mixes whose earlier events are read from the log at one time; each takes a connection to Kafka."""
 

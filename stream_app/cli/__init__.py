@@ -5,53 +5,18 @@ import sys
 
 import typer
 
-from stream_app.cli import (
-    config,
-    dlq,
-    doctor,
-    gc,
-    kafka,
-    render,
-    replay,
-    requests,
-    revise,
-    roles,
-    sql,
-    top,
-    what_if,
-)
+from stream_app.cli.commands import Commands
 from stream_app.telemetry.log import configure_logging
 
 app = typer.Typer(
     name="clipfold",
+    cls=Commands,
     help="Make music videos from mix requests, with the whole story kept in Kafka.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
+    # Makes it a group of commands, though it has none of its own.
+    callback=lambda: None,
 )
-for command in (
-    render.render,
-    roles.worker,
-    roles.serve,
-    requests.submit,
-    requests.watch,
-    top.top,
-    requests.cancel,
-    revise.revise,
-    requests.mixes,
-    requests.show,
-    requests.events,
-    sql.sql,
-    replay.replay,
-    replay.export_log,
-    what_if.what_if,
-    gc.gc,
-    doctor.doctor,
-):
-    app.command()(command)
-app.add_typer(config.config_app, name="config")
-app.add_typer(dlq.dlq_app, name="dlq")
-app.add_typer(kafka.kafka_app, name="kafka")
-app.add_typer(kafka.topics_app, name="topics")
 
 
 def main() -> None:

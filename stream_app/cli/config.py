@@ -10,16 +10,17 @@ from typing import Annotated, Any, TypeVar
 import typer
 
 from projections.reader import SnapshotReader
-from stream_app.app import changing_config, open_writer
 from stream_app.cli.connection import with_kafka
 from stream_app.cli.exits import ServiceMissingError, exit_codes
 from stream_app.cli.output import AsJson, note, print_facts, print_json, print_table
 from stream_app.config.history import ConfigChange, read_history
+from stream_app.config.parts import changing_config
 from stream_app.config.service import KAFKA_TIMEOUT_S, KafkaAwayError
 from stream_app.domain.config import ConfigInForce, InvalidConfigError
 from stream_app.domain.errors import UsageError
 from stream_app.kafka.render_config import RenderConfigReader
 from stream_app.kafka.topology import create_topics
+from stream_app.kafka.writer import open_writer
 from stream_app.settings import Settings
 
 config_app = typer.Typer(

@@ -6,12 +6,12 @@ from typing import Annotated, Any
 
 import typer
 
-from stream_app.app import open_writer
 from stream_app.cli.connection import with_kafka
 from stream_app.cli.exits import exit_codes
 from stream_app.cli.output import AsJson, note, print_facts, print_json, print_table
 from stream_app.domain.errors import UsageError
 from stream_app.kafka.dead_letters import Letter, read_letters, redrive
+from stream_app.kafka.writer import open_writer
 from stream_app.settings import Settings
 
 dlq_app = typer.Typer(no_args_is_help=True, help="Dead letters: records that could not be used.")

@@ -1,14 +1,10 @@
-"""`clipfold worker` and `clipfold serve`: the two roles that run until they are told to stop."""
+"""Run a role until it is told to stop."""
 
 import asyncio
 import os
 from collections.abc import Awaitable, Callable
-from functools import partial
-from typing import Annotated
 
-import typer
-
-from stream_app.app import run_serve, run_worker, stop_on_signals
+from stream_app.app.stopping import stop_on_signals
 from stream_app.cli.connection import with_kafka
 from stream_app.cli.exits import Exit, exit_codes
 from stream_app.python_gc import sparing_what_is_loaded
@@ -22,25 +18,8 @@ STOP_GRACE_S = 10.0
 log = get_logger()
 
 
-def worker() -> None:
-    """Take requests, cut clips, join mixes. SIGTERM drains; start more on the same Kafka to go faster."""
-    _run_role("worker", run_worker)
-
-
-def serve(
-    *,
-    rebuild: Annotated[
-        bool,
-        typer.Option(
-            "--rebuild", help="Fold the log anew beside the tables that are there, then go on with those."
-        ),
-    ] = False,
-) -> None:
-    """Fold the log into DuckDB, publish the snapshot, answer over HTTP. SIGTERM ends it."""
-    _run_role("serve", partial(run_serve, rebuild=rebuild))
-
-
-def _run_role(role: str, run: Callable[[Settings, asyncio.Event], Awaitable[None]]) -> None:
+def run_role(role: str, run: Callable[[Settings, asyncio.Event], Awaitable[None]]) -> None:
+    """Run it in this process; SIGTERM and SIGINT have it end in good order, and in limited time."""
     with exit_codes():
         settings = with_kafka(Settings())
         configure_logging(settings.log_level)

@@ -11,7 +11,7 @@ from aiokafka.errors import KafkaError
 from rich.console import Console
 from rich.live import Live
 
-from stream_app.app import stop_on_signals
+from stream_app.app.stopping import stop_on_signals
 from stream_app.cli.connection import with_kafka
 from stream_app.cli.exits import ServiceMissingError, exit_codes
 from stream_app.cli.output import AsJson, console, print_json

@@ -3,16 +3,14 @@
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from stream_app.agents.intake import GROUP as INTAKE_GROUP
-from stream_app.assembly.service import GROUP as ASSEMBLER_GROUP
 from stream_app.clock import now_ms
-from stream_app.cutting.service import GROUP as CUTTER_GROUP
 from stream_app.domain.config import ConfigInForce
 from stream_app.domain.overview import MixEnded, MixInWork
 from stream_app.kafka.clients import CLIENT_ID, bootstrap_servers
 from stream_app.kafka.groups import GroupStanding
 from stream_app.kafka.system_watch import SystemWatch
 from stream_app.settings import Settings
+from topics.groups import ASSEMBLER_GROUP, CUTTER_GROUP, INTAKE_GROUP
 from topics.registry import CLIP_TASKS, MIX_EVENTS, MIX_REQUESTS
 
 GROUPS = {INTAKE_GROUP: MIX_REQUESTS, CUTTER_GROUP: CLIP_TASKS, ASSEMBLER_GROUP: MIX_EVENTS}

@@ -23,8 +23,8 @@ from stream_app.telemetry import metrics
 from stream_app.telemetry.log import get_logger
 from topics.codec import Poison
 from topics.config import BASE_HEADER, CONFIG_KEY
+from topics.groups import KEEPER_GROUP
 
-GROUP = "clipfold-config"
 RETRY_S = 1.0
 PLACEHOLDER = "placeholder_asset_path"
 
@@ -84,7 +84,7 @@ class ConfigKeeper:
             await self._reader.read_to(offset)
             why = await self._what_is_wrong(delivery)
             if why is not None:
-                await self._writer.put_aside(delivery.record, why, GROUP)
+                await self._writer.put_aside(delivery.record, why, KEEPER_GROUP)
             # What was read behind it is still to be looked at, before it is said again.
             if self._reader.state.read_to <= offset:
                 await self._config_writer.keep_whole()

@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import os
 import signal
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Self, cast
 from weakref import WeakValueDictionary
@@ -26,10 +27,11 @@ from stream_app.cutting.orders import (
     Order,
     Result,
 )
-from stream_app.cutting.sandbox import Sandbox
+from stream_app.cutting.sandbox import Sandbox, find_sandbox
 from stream_app.cutting.terms import new_owner
 from stream_app.cutting.turns import Turns
 from stream_app.domain.errors import OwnFaultError, SourceError
+from stream_app.settings import Settings
 from stream_app.sources.source_file import ByteSpan, Need, SourceFile, Times
 from topics.reasons import FallbackReason
 
@@ -263,3 +265,15 @@ async def _within_limit(child: _Child, order: Order) -> Result:
             return await child.ask(order)
     except TimeoutError as error:
         raise _CrashedError(f"ran out of its time limit of {order.clip_timeout_ms} ms") from error
+
+
+@contextlib.asynccontextmanager
+async def open_pool(settings: Settings, size: int) -> AsyncIterator[CutterPool]:
+    """A pool in the best sandbox that works here.
+
+    Raises:
+        UsageError: that is not the one the settings demand.
+    """
+    sandbox = await asyncio.to_thread(find_sandbox, settings)
+    async with CutterPool(size, settings.clips_dir, sandbox) as pool:
+        yield pool

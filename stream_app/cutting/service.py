@@ -25,10 +25,10 @@ from stream_app.kafka.writer import Writer
 from stream_app.telemetry import metrics
 from stream_app.telemetry.log import get_logger
 from topics.codec import Poison, Tombstone, read_task
+from topics.groups import CUTTER_GROUP
 from topics.ids import RecordRef
 from topics.tasks import ClipTask
 
-GROUP = "clipfold-cutter"
 WINDOW = 12_000
 """Unfinished tasks of one partition before it is paused. A mix has up to 10,000 lines, which may all be of
 one video and so on one partition: with room for more, the scheduler still sees the mixes behind it. A task
@@ -296,7 +296,7 @@ class Cutter:
 
     async def _put_aside(self, delivery: Delivery, why: Poison) -> None:
         with suppress(asyncio.CancelledError):
-            await self._writer.put_aside(delivery.record, why, GROUP)
+            await self._writer.put_aside(delivery.record, why, CUTTER_GROUP)
             delivery.finish()
 
 

@@ -4,7 +4,7 @@ import asyncio
 
 from stream_app.domain.errors import UsageError
 from stream_app.kafka.partitioning import home_partition
-from stream_app.kafka.writer import Writer
+from stream_app.kafka.writer import Writer, open_writer
 from stream_app.settings import Settings
 from topics.codec import MAX_RECORD_BYTES
 from topics.envelope import Headers
@@ -19,13 +19,9 @@ async def submit_request(settings: Settings, mix_id: str, value: bytes) -> Recor
         UsageError: it is larger than a record may be.
         KafkaError, TimeoutError: Kafka is not there.
     """
-    writer = Writer(settings, "cli")
-    async with asyncio.timeout(settings.kafka_request_timeout_ms / 1000):
-        await writer.start()
-        try:
-            return await send_request(writer, mix_id, value)
-        finally:
-            await writer.stop()
+    limit = asyncio.timeout(settings.kafka_request_timeout_ms / 1000)
+    async with limit, open_writer(settings, "cli") as writer:
+        return await send_request(writer, mix_id, value)
 
 
 async def send_request(

@@ -3,7 +3,8 @@
 import asyncio
 import math
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import asynccontextmanager, suppress
 
 import stamina
 from aiokafka import AIOKafkaProducer
@@ -133,3 +134,19 @@ class Writer:
             log.warning("kafka.send_retried", error=str(error) or type(error).__name__)
             return True
         return False
+
+
+@asynccontextmanager
+async def open_writer(settings: Settings, role: str) -> AsyncIterator[Writer]:
+    """A connected writer.
+
+    Raises:
+        KafkaError: Kafka cannot be reached.
+    """
+    writer = Writer(settings, role)
+    await writer.start()
+    try:
+        yield writer
+    finally:
+        with suppress(TimeoutError):
+            await writer.stop()

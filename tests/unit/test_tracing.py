@@ -78,7 +78,7 @@ async def test_a_span_never_ends_before_it_begins() -> None:
 def test_without_an_endpoint_nothing_of_it_is_even_imported() -> None:
     program = (
         "import asyncio, sys\n"
-        "import stream_app.app\n"
+        "import stream_app.app.serve, stream_app.app.worker\n"
         "from stream_app.settings import Settings\n"
         "from stream_app.telemetry import tracing\n"
         "async def run():\n"

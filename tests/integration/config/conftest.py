@@ -13,8 +13,7 @@ from typing import Any
 import pytest
 from aiokafka import ConsumerRecord, TopicPartition
 
-from stream_app.app import changing_config, open_writer
-from stream_app.config.keeper import GROUP
+from stream_app.config.parts import changing_config
 from stream_app.config.service import ConfigService
 from stream_app.config.writer import ConfigWriter
 from stream_app.domain.config import ConfigRecord, ConfigState, Step, apply_record, default_config
@@ -22,10 +21,11 @@ from stream_app.kafka.clients import make_consumer
 from stream_app.kafka.group_reader import GroupReader
 from stream_app.kafka.render_config import RenderConfigReader
 from stream_app.kafka.topology import create_topics
-from stream_app.kafka.writer import Writer
+from stream_app.kafka.writer import Writer, open_writer
 from stream_app.settings import Settings
 from tests.broker_fixture import own_kafka
 from topics.config import CONFIG_KEY
+from topics.groups import KEEPER_GROUP
 from topics.registry import RENDER_CONFIG
 
 TIMEOUT_S = 60
@@ -79,7 +79,7 @@ async def process(settings: Settings, *, keeps: bool = True) -> AsyncIterator[Pr
     ):
         running.create_task(reader.run(stop))
         if keeps:
-            group = GroupReader(settings, RENDER_CONFIG, GROUP, parts.keeper, window=None)
+            group = GroupReader(settings, RENDER_CONFIG, KEEPER_GROUP, parts.keeper, window=None)
             running.create_task(parts.keeper.run(stop))
             running.create_task(group.run(stop))
         await asyncio.wait_for(reader.ready.wait(), TIMEOUT_S)

@@ -1,61 +1,36 @@
-"""The composition root: what each role is made of, and how its parts run and stop together."""
+"""The worker: intake, cutter and assembler in one process."""
 
 import asyncio
 import os
-import signal
 import socket
-from collections.abc import AsyncIterator, Coroutine
-from contextlib import aclosing, asynccontextmanager, suppress
-from dataclasses import dataclass
+from contextlib import suppress
 from functools import partial
-from math import nan
-from typing import Any
 
 import faust
 
-from projections.publish import Publisher
-from projections.reader import SnapshotReader
-from projections.service import ProjectionService
-from projections.store import Store
-from stream_app.agents.intake import GROUP as INTAKE_GROUP
 from stream_app.agents.intake import Intake, declare_intake
 from stream_app.agents.mix_index import MixIndex
-from stream_app.api.access import Tokens
-from stream_app.api.app import make_api
-from stream_app.api.config import make_config_router
-from stream_app.api.parts import Parts
-from stream_app.api.server import bind, serve_api
+from stream_app.app.stopping import all_set
 from stream_app.assembly.job_dir import JobDirs
 from stream_app.assembly.joiner import Joiner
 from stream_app.assembly.runner import JoinProcesses
-from stream_app.assembly.service import GROUP as ASSEMBLER_GROUP
 from stream_app.assembly.service import Assembler
 from stream_app.clip.store import ClipStore
 from stream_app.clock import now_ms
-from stream_app.config.in_force import ConfigAtWork, announce
-from stream_app.config.keeper import GROUP as KEEPER_GROUP
-from stream_app.config.keeper import ConfigKeeper
+from stream_app.config.in_force import ConfigAtWork
 from stream_app.config.placeholder import PlaceholderCheck
-from stream_app.config.service import ConfigService
-from stream_app.config.writer import ConfigWriter
 from stream_app.cutting.attempt import PLACEHOLDER_TIMEOUT_MS, AttemptRunner
-from stream_app.cutting.pool import CutterPool
-from stream_app.cutting.sandbox import find_sandbox
-from stream_app.cutting.service import GROUP as CUTTER_GROUP
+from stream_app.cutting.pool import open_pool
 from stream_app.cutting.service import WINDOW, Cutter
-from stream_app.domain.config import Step
 from stream_app.domain.errors import OwnFaultError, UsageError
-from stream_app.kafka.clients import make_consumer
 from stream_app.kafka.faust_app import make_faust_app, owned_partitions, run_faust
 from stream_app.kafka.follow import recall_mix
 from stream_app.kafka.group_reader import GroupReader
-from stream_app.kafka.log_ends import LogEnds
 from stream_app.kafka.mix_watch import MixWatch
 from stream_app.kafka.render_config import RenderConfigReader
-from stream_app.kafka.request_watch import RequestWatch
 from stream_app.kafka.topology import create_topics
 from stream_app.kafka.watchdog import Watchdog
-from stream_app.kafka.writer import Writer
+from stream_app.kafka.writer import open_writer
 from stream_app.retention.collect import collect_now_and_then
 from stream_app.retention.garbage import keep_of
 from stream_app.settings import Settings
@@ -64,7 +39,8 @@ from stream_app.telemetry import metrics
 from stream_app.telemetry.health import Health, ending_a_hung_process, serve_health
 from stream_app.telemetry.log import get_logger
 from stream_app.telemetry.tracing import exporting_traces
-from topics.registry import CLIP_TASKS, MIX_EVENTS, RENDER_CONFIG
+from topics.groups import ASSEMBLER_GROUP, CUTTER_GROUP, INTAKE_GROUP
+from topics.registry import CLIP_TASKS, MIX_EVENTS
 
 BEAT_EVERY_S = 0.5
 STOP_GRACE_S = 15.0
@@ -92,7 +68,7 @@ async def run_worker(settings: Settings, stop: asyncio.Event) -> None:
     async with (
         exporting_traces(settings, "worker", worker),
         open_writer(settings, "worker") as writer,
-        _pool(settings, settings.clip_concurrency) as pool,
+        open_pool(settings, settings.clip_concurrency) as pool,
         Sources(settings, pool) as sources,
         JoinProcesses() as join_processes,
         asyncio.TaskGroup() as parts,
@@ -105,7 +81,7 @@ async def run_worker(settings: Settings, stop: asyncio.Event) -> None:
         parts.create_task(config.run(stop), name="config-at-work")
         mix_watch = MixWatch(settings, ASSEMBLER_GROUP)
         parts.create_task(mix_watch.run(stop), name="mix-watch")
-        if not await _all_set(config.ready, mix_watch.ready, unless=stop):
+        if not await all_set(config.ready, mix_watch.ready, unless=stop):
             return
         runner = AttemptRunner(
             settings, writer, sources, pool, config=lambda: config.current, clock=now_ms, worker=worker
@@ -162,114 +138,6 @@ async def run_worker(settings: Settings, stop: asyncio.Event) -> None:
     log.info("render_worker.stopped", worker=worker)
 
 
-async def run_serve(settings: Settings, stop: asyncio.Event, *, rebuild: bool = False) -> None:
-    """Projection and API in one process, until `stop`; then a last snapshot is published.
-
-    With `rebuild` the log is folded anew beside the file that is there, which is then exchanged.
-
-    Raises:
-        TopologyError: the topics in Kafka are not as declared.
-        UsageError: a setting cannot be used, or another process projects into these artifacts.
-    """
-    tokens = Tokens.of(settings)
-    await create_topics(settings)
-    listener = bind(settings, tokens)
-    store = Store(settings.projection_path)
-    try:
-        projection = ProjectionService(
-            lambda: make_consumer(settings), store, Publisher(store, settings.snapshot_path)
-        )
-        metrics.PROJECTION_LAG.set_function(lambda: nan if projection.lag is None else projection.lag)
-        metrics.watch_disk(settings.artifacts_dir)
-        reader = RenderConfigReader(settings, on_change=_announce_news)
-        async with (
-            exporting_traces(settings, "serve", f"{socket.gethostname()}-{os.getpid()}"),
-            open_writer(settings, "serve") as writer,
-            changing_config(settings, writer, reader) as config,
-            aclosing(SnapshotReader(settings.snapshot_path)) as snapshot,
-            aclosing(LogEnds(settings)) as ends,
-            asyncio.TaskGroup() as parts,
-        ):
-            requests = RequestWatch(settings, INTAKE_GROUP, ends)
-            streams = asyncio.Semaphore(settings.api_max_streams)
-            api = make_api(
-                Parts(settings, projection, snapshot, requests, ends, writer, stop, streams),
-                tokens,
-                make_config_router(config.service),
-            )
-            keeping = GroupReader(settings, RENDER_CONFIG, KEEPER_GROUP, config.keeper, window=None)
-            parts.create_task(reader.run(stop), name="render-config")
-            parts.create_task(config.keeper.run(stop), name="config-keeper")
-            parts.create_task(keeping.run(stop), name=KEEPER_GROUP)
-            parts.create_task(projection.run(stop), name="projection")
-            if rebuild:
-                parts.create_task(_until(stop, projection.renew()), name="rebuild")
-            parts.create_task(requests.run(stop), name="request-watch")
-            parts.create_task(serve_api(api, listener, stop), name="api")
-            log.info(
-                "serve.started", address=listener.getsockname()[:2], snapshot=str(settings.snapshot_path)
-            )
-    finally:
-        store.close()
-        listener.close()
-    log.info("serve.stopped")
-
-
-async def _until(stop: asyncio.Event, work: Coroutine[Any, Any, None]) -> None:
-    """Do the work, but end it unfinished at `stop`."""
-    working, stopping = asyncio.create_task(work), asyncio.create_task(stop.wait())
-    try:
-        await asyncio.wait({working, stopping}, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        stopping.cancel()
-        working.cancel()
-    with suppress(asyncio.CancelledError):
-        await working
-
-
-@dataclass(frozen=True, slots=True)
-class ConfigParts:
-    """What changes the render config, and what keeps its topic in order."""
-
-    service: ConfigService
-    keeper: ConfigKeeper
-
-
-@asynccontextmanager
-async def changing_config(
-    settings: Settings, writer: Writer, reader: RenderConfigReader
-) -> AsyncIterator[ConfigParts]:
-    """The parts of one process, on what `reader` reads; the caller runs reader and keeper."""
-    async with _pool(settings, 1) as pool:
-        check = PlaceholderCheck(settings.media_roots, pool)
-        config_writer = ConfigWriter(writer, reader)
-        yield ConfigParts(
-            ConfigService(reader, config_writer, check),
-            ConfigKeeper(reader, config_writer, writer, check),
-        )
-
-
-def _announce_news(step: Step) -> None:
-    if step.before != step.after:
-        announce(step.after)
-
-
-@asynccontextmanager
-async def open_writer(settings: Settings, role: str) -> AsyncIterator[Writer]:
-    """A connected writer.
-
-    Raises:
-        KafkaError: Kafka cannot be reached.
-    """
-    writer = Writer(settings, role)
-    await writer.start()
-    try:
-        yield writer
-    finally:
-        with suppress(TimeoutError):
-            await writer.stop()
-
-
 def serve_metrics(settings: Settings, health: Health) -> int:
     """Serve `/metrics`, `/healthz` and `/readyz`; returns the port.
 
@@ -286,36 +154,6 @@ def serve_metrics(settings: Settings, health: Health) -> int:
                 f"RENDER_METRICS_PORT={settings.metrics_port} cannot be used: {error.strerror}; 0 takes any"
             ) from error
         return serve_health(health, settings.metrics_host, 0)
-
-
-@asynccontextmanager
-async def stop_on_signals() -> AsyncIterator[asyncio.Event]:
-    """An event that SIGTERM or SIGINT sets."""
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
-    try:
-        yield stop
-    finally:
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.remove_signal_handler(number)
-
-
-async def _all_set(*events: asyncio.Event, unless: asyncio.Event) -> bool:
-    """Wait until all are set, and say so; or until `unless` is."""
-
-    async def wait_for_all() -> None:
-        for event in events:
-            await event.wait()
-
-    all_set, given_up = asyncio.create_task(wait_for_all()), asyncio.create_task(unless.wait())
-    try:
-        await asyncio.wait((all_set, given_up), return_when=asyncio.FIRST_COMPLETED)
-        return all_set.done()
-    finally:
-        all_set.cancel()
-        given_up.cancel()
 
 
 async def _run_intake(faust_app: faust.App, index: MixIndex, stop: asyncio.Event) -> None:
@@ -347,13 +185,3 @@ async def _sweep_store(settings: Settings, stop: asyncio.Event) -> None:
             log.warning("clip_store.not_swept", error=str(error))
         with suppress(TimeoutError):
             await asyncio.wait_for(stop.wait(), SWEEP_EVERY_S)
-
-
-@asynccontextmanager
-async def _pool(settings: Settings, size: int) -> AsyncIterator[CutterPool]:
-    sandbox = await asyncio.to_thread(find_sandbox, settings)
-    pool = CutterPool(size, settings.clips_dir, sandbox)
-    try:
-        yield pool
-    finally:
-        await pool.close()

@@ -35,7 +35,8 @@ class ServiceMissingError(ClipfoldError):
 def exit_codes() -> Iterator[None]:
     """Turn what a command raises into one clear line on stderr and the exit code that fits."""
     try:
-        yield
+        with _first_of_several():
+            yield
     except (typer.Exit, SystemExit):
         raise
     except KeyboardInterrupt:
@@ -48,6 +49,18 @@ def exit_codes() -> Iterator[None]:
         _fail(str(error) or type(error).__name__, Exit.SERVICE_MISSING)
     except (ClipfoldError, OSError, TimeoutError) as error:
         _fail(str(error) or type(error).__name__, Exit.FAILED)
+
+
+@contextmanager
+def _first_of_several() -> Iterator[None]:
+    """Of parts that run together, the one that failed first is what there is to tell: it ended the others."""
+    try:
+        yield
+    except BaseExceptionGroup as group:
+        first: BaseException = group
+        while isinstance(first, BaseExceptionGroup):
+            first = first.exceptions[0]
+        raise first from None
 
 
 def _settings_in_words(error: ValidationError) -> str:

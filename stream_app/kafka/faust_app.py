@@ -73,8 +73,11 @@ async def run_faust(app: faust.App, stop: asyncio.Event) -> None:
     ending = asyncio.create_task(app.wait_until_stopped())
     try:
         await asyncio.wait({stopping, ending}, return_when=asyncio.FIRST_COMPLETED)
-        if app.crash_reason is not None or not stop.is_set():
+        if not stop.is_set():
             raise ClipfoldError(f"Faust has stopped: {app.crash_reason!r}") from app.crash_reason
+        if app.crash_reason is not None:
+            # What it has not committed is done again by the next owner, with the same ids.
+            log.warning("kafka.faust_crashed_at_stop", error=repr(app.crash_reason))
     finally:
         stopping.cancel()
         ending.cancel()

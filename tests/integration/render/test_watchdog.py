@@ -115,6 +115,7 @@ def test_a_consumer_that_hands_nothing_out_ends_the_worker(
     assert [line["group"] for line in worker.lines() if line["event"] == "worker.stuck"] == [
         "clipfold-cutter"
     ]
+    assert worker.log.read_text().splitlines()[-1].startswith("clipfold: what waits in clip-tasks/")
 
 
 def test_a_worker_whose_log_nobody_reads_ends(environment: dict[str, str]) -> None:

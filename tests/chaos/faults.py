@@ -36,7 +36,7 @@ def broker_leader(world: World) -> int:
     """The number of the broker that leads the first partition of the log."""
 
     async def ask() -> int:
-        admin = make_admin(Settings(kafka_bootstrap=world.bootstrap))
+        admin = make_admin(Settings(kafka_bootstrap=world.kafka.bootstrap))
         await admin.start()
         try:
             (topic,) = await admin.describe_topics(["mix-events"])

@@ -9,7 +9,8 @@ from typing import Any
 
 from faults import Duplicates, broker_leader, poison
 from readers import EventFollowers, SnapshotReaders
-from world import Verdict, World, world
+from verdict import Verdict
+from world import World, world
 
 from tests.integration.render.roles import wait_until
 
@@ -77,25 +78,25 @@ def kill_worker(world: World, times: int) -> None:
         name = f"worker-{number % 2}"
         world.send(4)
         world.wait_for_clips(6)
-        world.kill(name)
-        world.wait_for_role(name, starts=number // 2 + 2)
+        world.roles.kill(name)
+        world.roles.wait_for(name, starts=number // 2 + 2)
 
 
 @scenario("kill -9 of serve (the projection) under load", times=30)
 def kill_serve(world: World, times: int) -> None:
     for number in range(times):
-        world.wait_for_role("serve", starts=number + 1)
+        world.roles.wait_for("serve", starts=number + 1)
         world.send(3)
         world.wait_for_clips(12)
-        world.kill("serve")
+        world.roles.kill("serve")
 
 
 def _dies_at(point: str, sentence: str, times: int) -> None:
     def play(world: World, times: int) -> None:
-        world.spoilt = {"worker": f"{point}:{times}"}
-        world.restart_workers()
+        world.roles.spoilt = {"worker": f"{point}:{times}"}
+        world.roles.restart_workers()
         world.send(4 + 2 * times)
-        wait_until(lambda: world.deaths(point) == times, f"{times} deaths at {point}", 180)
+        wait_until(lambda: world.roles.deaths(point) == times, f"{times} deaths at {point}", 180)
 
     SCENARIOS[point] = Scenario(point, sentence, times, play)
 
@@ -114,10 +115,10 @@ def lose_leader(world: World, times: int) -> None:
     with world.sending(72 * times if times > 1 else 12):
         for _ in range(times):
             world.wait_for_clips(6)
-            with world.fault("leader lost"):
-                world.kill_broker(broker_leader(world))
+            with world.faults.during("leader lost"):
+                world.kafka.kill(broker_leader(world))
             world.wait_for_clips(24)
-            world.start_kafka()
+            world.kafka.start_missing()
 
 
 @scenario("two of three brokers are lost, then all, and come back", times=3, brokers=3)
@@ -125,12 +126,12 @@ def lose_all_brokers(world: World, times: int) -> None:
     with world.sending(12 * times):
         for _ in range(times):
             world.wait_for_clips(6)
-            with world.fault("all brokers lost"):
-                world.kill_broker(1)
-                world.kill_broker(2)
+            with world.faults.during("all brokers lost"):
+                world.kafka.kill(1)
+                world.kafka.kill(2)
                 time.sleep(ALONE_S)
-                world.kill_broker(3)
-                world.start_kafka()
+                world.kafka.kill(3)
+                world.kafka.start_missing()
 
 
 @scenario("a worker of two is frozen for 20 s, and goes on (zombie)", times=5, workers_wanted=2)
@@ -138,7 +139,7 @@ def freeze_worker(world: World, times: int) -> None:
     for number in range(times):
         world.send(12)
         world.wait_for_clips(6)
-        world.freeze(f"worker-{number % 2}", 20)
+        world.roles.freeze(f"worker-{number % 2}", 20)
 
 
 @scenario("the leader of three brokers is frozen for 20 s", times=3, brokers=3)
@@ -146,7 +147,7 @@ def freeze_leader(world: World, times: int) -> None:
     for _ in range(times):
         world.send(12)
         world.wait_for_clips(6)
-        world.freeze_broker(broker_leader(world), 20)
+        world.kafka.freeze(broker_leader(world), 20)
 
 
 @scenario("60 s of a slow network to Kafka: 100 ms, 3,000 kbit/s", times=1, slow_network=True)
@@ -163,8 +164,8 @@ def terminate_worker(world: World, times: int) -> None:
         name = f"worker-{number % 2}"
         world.send(4)
         world.wait_for_clips(6)
-        world.kill(name, signal.SIGTERM)
-        world.wait_for_role(name, starts=number // 2 + 2)
+        world.roles.kill(name, signal.SIGTERM)
+        world.roles.wait_for(name, starts=number // 2 + 2)
 
 
 @scenario("workers 1 to 3 to 1", times=5)
@@ -172,13 +173,13 @@ def scale_workers(world: World, times: int) -> None:
     for number in range(times):
         world.send(6)
         for name in ("worker-1", "worker-2"):
-            world.start_role(name)
+            world.roles.start(name)
         for name in ("worker-1", "worker-2"):
-            world.wait_for_role(name, starts=number + 1)
+            world.roles.wait_for(name, starts=number + 1)
         world.send(6)
         world.wait_for_clips(24)
         for name in ("worker-1", "worker-2"):
-            world.retire(name)
+            world.roles.retire(name)
 
 
 @scenario("1 % poison of ten kinds among 1,000 mixes", times=10)
@@ -197,12 +198,12 @@ def replayed_input(world: World, times: int) -> None:
 
 @scenario("a backlog of 1,000 mixes", times=1)
 def backlog(world: World, times: int) -> None:
-    for name in world.workers:
-        world.retire(name)
+    for name in world.roles.workers:
+        world.roles.retire(name)
     world.send(1000 * times, lines=2)
-    with world.fault("no worker until now"):
-        world.start_role("worker-0")
-        world.wait_ready()
+    with world.faults.during("no worker until now"):
+        world.roles.start("worker-0")
+        world.roles.wait_ready()
 
 
 @scenario("100 reads of the snapshot under load", times=100)
@@ -215,11 +216,11 @@ def read_snapshots(world: World, times: int) -> None:
 @scenario("the event stream breaks after each third event, and serve is killed", times=5)
 def break_streams(world: World, times: int) -> None:
     for number in range(times):
-        world.wait_for_role("serve", starts=number + 1)
+        world.roles.wait_for("serve", starts=number + 1)
         with EventFollowers(world, mixes=6):
             world.send(6)
             world.wait_for_clips(12)
-            world.kill("serve")
+            world.roles.kill("serve")
 
 
 @scenario("the projection is rebuilt under load, and read all the while", times=3)
@@ -227,8 +228,8 @@ def rebuild(world: World, times: int) -> None:
     for number in range(times):
         with SnapshotReaders(world, 50), world.sending(12):
             world.wait_for_clips(12)
-            world.retire("serve")
-            world.start_role("serve", "--rebuild")
+            world.roles.retire("serve")
+            world.roles.start("serve", "--rebuild")
             world.roles["serve"].wait_for("projection.rebuilt", count=number + 1)
 
 
@@ -243,7 +244,7 @@ def shift_clock(world: World, times: int) -> None:
     for number in range(times):
         world.send(6)
         world.wait_for_clips(12)
-        world.shift_clock("worker-0", SHIFT_S if number % 2 == 0 else -SHIFT_S)
+        world.roles.shift_clock("worker-0", SHIFT_S if number % 2 == 0 else -SHIFT_S)
 
 
 @scenario("the disk of the clips and videos is full", times=2, small_disk=("artifacts", "24m"))
@@ -251,7 +252,7 @@ def media_disk_full(world: World, times: int) -> None:
     for _ in range(times):
         world.send(4)
         world.wait_for_clips(6)
-        with world.fault("disk full"), world.full_disk():
+        with world.faults.during("disk full"), world.full_disk():
             world.wait_for_words("worker-0", "render_worker.paused")
 
 
@@ -263,7 +264,7 @@ def media_disk_full(world: World, times: int) -> None:
 )
 def projection_disk_full(world: World, times: int) -> None:
     for _ in range(times):
-        with world.fault("disk full"), world.full_disk("of-serve"):
+        with world.faults.during("disk full"), world.full_disk("of-serve"):
             world.send(4)
             world.wait_for_clips(40)
             world.wait_for_words("serve", "projection.interrupted")

@@ -11,7 +11,8 @@ from typing import Any
 import duckdb
 import pytest
 from scenarios import SCENARIOS, run
-from world import Verdict, World, world
+from verdict import Verdict
+from world import World, world
 
 from tests.integration.render.roles import ROOT
 

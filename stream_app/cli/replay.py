@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import aclosing, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Annotated, BinaryIO
@@ -23,7 +24,7 @@ from stream_app.cli.connection import with_kafka
 from stream_app.cli.exits import Exit, exit_codes
 from stream_app.cli.output import AsJson, note, print_facts, print_json
 from stream_app.domain.errors import UsageError
-from stream_app.kafka.clients import make_consumer
+from stream_app.kafka.clients import FETCH_WAIT_MS, make_consumer
 from stream_app.kafka.dump import dumped, read_dump
 from stream_app.kafka.extract import is_about, redacted
 from stream_app.kafka.follow import read_topic
@@ -128,9 +129,8 @@ def _fold(settings: Settings, target: Path, limit: Limit, from_log: Path | None)
     ):
         if from_log is None:
             kafka = with_kafka(settings)
-            folded = asyncio.run(
-                rebuild(lambda: make_consumer(kafka), store, until=limit.until, before_ms=limit.before_ms)
-            )
+            consumer = partial(make_consumer, kafka, fetch_max_wait_ms=FETCH_WAIT_MS)
+            folded = asyncio.run(rebuild(consumer, store, until=limit.until, before_ms=limit.before_ms))
         else:
             with _lines(from_log) as lines:
                 records = read_dump(lines, str(from_log))

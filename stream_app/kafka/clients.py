@@ -22,6 +22,10 @@ aiokafka asks a partition's former leader again and again where the partition be
 one only when this time is over: by default after five minutes, in which nothing of the partition is read.
 """
 
+FETCH_WAIT_MS = 100
+"""For a consumer whose other questions, or whose other partitions, must not wait: by default the broker holds
+a fetch of nothing new for 0.5 s, and what comes meanwhile stands behind it."""
+
 
 def bootstrap_servers(settings: Settings) -> str:
     """The Kafka to talk to.

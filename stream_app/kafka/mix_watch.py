@@ -13,7 +13,7 @@ from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.errors import KafkaError
 
 from stream_app.domain.unfinished import Asked, UnfinishedMixes
-from stream_app.kafka.clients import make_consumer
+from stream_app.kafka.clients import FETCH_WAIT_MS, make_consumer
 from stream_app.kafka.undone import undone_from
 from stream_app.settings import Settings
 from stream_app.telemetry.log import get_logger
@@ -23,9 +23,6 @@ from topics.registry import MIX_EVENTS
 
 POLL_MS = 200
 """A poll waits for so long at most: the delay with which a stop is noticed."""
-
-FETCH_WAIT_MS = 100
-"""The broker holds a fetch for so long: what comes for a partition that is not in it waits no longer."""
 
 MAX_RECORDS = 2000
 """Of one poll: milliseconds of work, so that a long log to read does not stop the other parts."""

@@ -10,7 +10,7 @@ from contextlib import suppress
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
-from stream_app.kafka.clients import make_consumer
+from stream_app.kafka.clients import FETCH_WAIT_MS, make_consumer
 from stream_app.kafka.log_ends import LogEnds
 from stream_app.kafka.partitioning import ORIGIN_HEADER, home_partition
 from stream_app.kafka.record import Record
@@ -22,9 +22,6 @@ from topics.registry import MIX_REQUESTS
 
 POLL_MS = 200
 """A poll waits for so long at most: the delay with which a stop is noticed."""
-
-FETCH_WAIT_MS = 100
-"""The broker holds a fetch for so long: what comes for a partition that is not in it waits no longer."""
 
 REBUILD_DELAY_S = 1.0
 

@@ -13,7 +13,7 @@ from aiokafka.errors import KafkaError
 from stream_app.clock import now_ms
 from stream_app.domain.config import ConfigInForce, ConfigRecord, ConfigState, apply_record, default_config
 from stream_app.domain.overview import MINUTE_MS, Overview
-from stream_app.kafka.clients import make_admin, make_consumer
+from stream_app.kafka.clients import FETCH_WAIT_MS, make_admin, make_consumer
 from stream_app.kafka.follow import recall_mix
 from stream_app.kafka.groups import GroupStanding, group_standings
 from stream_app.settings import Settings
@@ -23,7 +23,6 @@ from topics.events import MixAccepted
 from topics.registry import MIX_EVENTS, RENDER_CONFIG, Topic
 
 POLL_MS = 200
-FETCH_WAIT_MS = 100
 MAX_RECORDS = 2000
 STOP_TIMEOUT_S = 2.0
 RETRY_WAIT_S = 1.0

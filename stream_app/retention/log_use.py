@@ -11,7 +11,7 @@ from projections.fold import Place
 from projections.log_reader import attach
 from stream_app.domain.errors import OwnFaultError
 from stream_app.domain.retention import LogUse
-from stream_app.kafka.clients import make_consumer
+from stream_app.kafka.clients import FETCH_WAIT_MS, make_consumer
 from stream_app.settings import Settings
 from topics.codec import Poison, Tombstone, read_event
 from topics.registry import MIX_EVENTS
@@ -29,7 +29,7 @@ async def read_use(settings: Settings) -> LogUse:
         OwnFaultError: the topic is not there, or the log stopped answering.
         KafkaError: Kafka cannot be reached.
     """
-    consumer = make_consumer(settings)
+    consumer = make_consumer(settings, fetch_max_wait_ms=FETCH_WAIT_MS)
     use = LogUse()
     try:
         ends = await attach(consumer, {}, (MIX_EVENTS.name,))

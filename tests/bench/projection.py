@@ -45,7 +45,7 @@ BATCH = 5_000
 SIZES = (10_000, 100_000, 1_000_000)
 FEW = 400
 """A mix on each partition. Replaying so few takes as long as what is the same for all sizes. A replay of
-nothing takes half a second more: its question for the partitions' ends waits behind an idle fetch."""
+nothing takes longer: its question for the partitions' ends waits behind an idle fetch."""
 TIMES = {FEW: 5, 10_000: 5, 100_000: 2, 1_000_000: 1}
 """Replays of each size in a round."""
 

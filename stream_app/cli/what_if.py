@@ -1,7 +1,7 @@
 """`clipfold what-if`: past mixes under other limits."""
 
 from collections import defaultdict
-from itertools import groupby
+from itertools import groupby, pairwise
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -109,10 +109,24 @@ def _recorded(snapshot: Path, mix: str) -> tuple[list[PastMix], Limits]:
             row["finished_at_ms"],
             tuple(tried[row["id"]]),
             row["priority"] or DEFAULT_PRIORITY,
+            _handover_ms([each for each in attempts if each["mix_id"] == row["id"]]),
         )
         for row in rows
     ]
     return past, Limits(config.max_parallelism, config.per_video_limit)
+
+
+def _handover_ms(attempts: list[Row]) -> int:
+    """From an attempt's end to the next one in its slot: the first quartile, as longer gaps are waits."""
+    slots: defaultdict[tuple[str, int], list[Row]] = defaultdict(list)
+    for row in sorted(attempts, key=lambda row: row["started_at_ms"]):
+        slots[row["worker"], row["parallel_slot"]].append(row)
+    gaps = sorted(
+        later["started_at_ms"] - earlier["finished_at_ms"]
+        for rows in slots.values()
+        for earlier, later in pairwise(rows)
+    )
+    return max(0, gaps[len(gaps) // 4]) if gaps else 0
 
 
 def _config(snapshot: Path, attempts: list[Row]) -> RenderClipConfig:

@@ -1,7 +1,8 @@
 """What would have been: the scheduling of past mixes, replayed with the durations that were recorded.
 
 The scheduler is the one that workers run (`schedule.Queue`). Everything else is taken from the record: when a
-mix came to be cut, how long each attempt took, how long a retry waited at least, and how long the join took.
+mix came to be cut, how long each attempt took, how long a slot was handed over to the next one, how long a
+retry waited at least, and how long the join took.
 Durations stay what they were: where all cores were busy already, more slots would have made each cut slower.
 """
 
@@ -32,13 +33,18 @@ class Tried:
 
 @dataclass(frozen=True, slots=True)
 class PastMix:
-    """A mix that has ended, and every attempt at it; times are ms since 1970."""
+    """A mix that has ended, and every attempt at it; times are ms since 1970.
+
+    Attributes:
+        handover_ms: how long after an attempt the next one in its slot begins: the result is told to Kafka.
+    """
 
     mix_id: str
     submitted_at_ms: int
     finished_at_ms: int
     tried: tuple[Tried, ...]
     priority: int = 5
+    handover_ms: int = 0
 
     @property
     def wall_ms(self) -> int:
@@ -151,15 +157,19 @@ class _Replay:
             self._running[task.mix_id] += 1
             self._peaks[task.mix_id] = max(self._peaks[task.mix_id], self._running[task.mix_id])
             step = self._waiting.pop(task.order)
-            self._at(self._now + step.duration_ms, partial(self._end, worker, task, step))
+            self._at(self._now + step.duration_ms, partial(self._end, step))
+            free_at_ms = self._now + step.duration_ms + step.mix.handover_ms
+            self._at(free_at_ms, partial(self._free, worker, task))
 
-    def _end(self, worker: _Worker, task: Waiting, step: _Step) -> None:
-        worker.queue.release(task)
-        worker.in_slots -= 1
-        self._running[task.mix_id] -= 1
-        self._ended_at[task.mix_id] = self._now
+    def _end(self, step: _Step) -> None:
+        self._running[step.mix.mix_id] -= 1
+        self._ended_at[step.mix.mix_id] = self._now
         if step.next is not None:
             self._at(self._now + step.next.tried.waited_ms, partial(self._wait, step.next))
+
+    def _free(self, worker: _Worker, task: Waiting) -> None:
+        worker.queue.release(task)
+        worker.in_slots -= 1
 
     def _outcome(self, mix: PastMix) -> Outcome:
         saved_ms = mix.cut_until_ms - self._ended_at.get(mix.mix_id, mix.cut_until_ms)

@@ -8,23 +8,26 @@ from stream_app.domain.what_if import Limits, Outcome, PastMix, Tried, replay
 START = 1_800_000_000_000
 
 
-def past(durations: list[int], slots: int, *, videos: int = 100, mix_id: str = "m") -> PastMix:
+def past(
+    durations: list[int], slots: int, *, videos: int = 100, mix_id: str = "m", handover_ms: int = 0
+) -> PastMix:
     """A mix whose lines were cut in order in so many slots, with 50 ms before and 300 ms of joining after."""
     free = [START + 50] * slots
     tried = []
     for number, duration in enumerate(durations):
         slot = free.index(min(free))
         tried.append(Tried(f"line-{number}", f"v{number % videos}", "w1", free[slot], free[slot] + duration))
-        free[slot] += duration
-    return PastMix(mix_id, START, max(free) + 300, tuple(tried))
+        free[slot] += duration + handover_ms
+    ended_at_ms = max(each.finished_at_ms for each in tried)
+    return PastMix(mix_id, START, ended_at_ms + 300, tuple(tried), handover_ms=handover_ms)
 
 
 DURATIONS = st.lists(st.integers(1, 2000), min_size=1, max_size=40)
 
 
-@given(durations=DURATIONS, slots=st.integers(1, 8))
-def test_under_what_was_in_force_it_is_as_it_was(durations: list[int], slots: int) -> None:
-    mix = past(durations, slots)
+@given(durations=DURATIONS, slots=st.integers(1, 8), handover_ms=st.integers(0, 50))
+def test_under_what_was_in_force_it_is_as_it_was(durations: list[int], slots: int, handover_ms: int) -> None:
+    mix = past(durations, slots, handover_ms=handover_ms)
     outcome = replay([mix], Limits(slots, per_video_limit=64))["m"]
     assert outcome == Outcome(mix.wall_ms, min(slots, len(durations)))
 

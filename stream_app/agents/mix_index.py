@@ -4,6 +4,7 @@ Read from `mix-events` itself, partition by partition, before each decision: no 
 disagree with the log. A mix's requests are decided on the partition of the same number as its events.
 """
 
+import asyncio
 from contextlib import suppress
 
 import stamina
@@ -40,7 +41,9 @@ class MixIndex:
         if partition not in self._partitions:
             self._partitions[partition] = _PartitionIndex(self._settings, partition)
         index = self._partitions[partition]
-        async for attempt in stamina.retry_context(on=KafkaError, attempts=None, timeout=None, wait_max=5.0):
+        async for attempt in stamina.retry_context(
+            on=(KafkaError, OSError), attempts=None, timeout=None, wait_max=5.0
+        ):
             with attempt:
                 await index.catch_up()
         return index.mixes.get(mix_id), index.position
@@ -72,24 +75,23 @@ class _PartitionIndex:
                 for record in batches.get(self._partition, ()):
                     self._note(Record.of(record))
                 self.position = await consumer.position(self._partition)
-        except KafkaError:
+        except (KafkaError, OSError):
             await self.close()
             raise
 
     async def close(self) -> None:
         if self._consumer is not None:
-            with suppress(KafkaError):
-                await self._consumer.stop()
+            with suppress(KafkaError, OSError):
+                await asyncio.wait_for(self._consumer.stop(), self._settings.kafka_request_timeout_ms / 1000)
             self._consumer = None
 
     async def _connect(self) -> AIOKafkaConsumer:
-        consumer = make_consumer(self._settings)
+        consumer = self._consumer = make_consumer(self._settings)
         await consumer.start()
         consumer.assign([self._partition])
         beginning = (await consumer.beginning_offsets([self._partition]))[self._partition]
         self.position = max(self.position, beginning)
         consumer.seek(self._partition, self.position)
-        self._consumer = consumer
         return consumer
 
     def _note(self, record: Record) -> None:

@@ -116,11 +116,16 @@ class GroupReader(ConsumerRebalanceListener):  # type: ignore[misc]
             started = time.monotonic()
             try:
                 await self._read(stop)
-            except KafkaError as error:
+            except (KafkaError, OSError) as error:
                 failures = 0 if time.monotonic() - started > REBUILD_DELAY_S[-1] else failures
                 delay = REBUILD_DELAY_S[min(failures, len(REBUILD_DELAY_S) - 1)]
                 failures += 1
-                log.warning("kafka.reader_rebuilt", group=self._group_id, error=str(error), delay_s=delay)
+                log.warning(
+                    "kafka.reader_rebuilt",
+                    group=self._group_id,
+                    error=str(error) or type(error).__name__,
+                    delay_s=delay,
+                )
                 with suppress(TimeoutError):
                     await asyncio.wait_for(stop.wait(), delay)
 

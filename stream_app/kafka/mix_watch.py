@@ -89,7 +89,7 @@ class MixWatch:
         while not stop.is_set():
             try:
                 await self._follow(stop)
-            except KafkaError as error:
+            except (KafkaError, OSError) as error:
                 log.warning("kafka.mix_watch_rebuilt", error=str(error) or type(error).__name__)
                 with suppress(TimeoutError):
                     await asyncio.wait_for(stop.wait(), REBUILD_DELAY_S)

@@ -97,7 +97,7 @@ class RenderConfigReader:
         while not stop.is_set():
             try:
                 await self._follow(stop)
-            except KafkaError as error:
+            except (KafkaError, OSError) as error:
                 log.warning("kafka.config_reader_rebuilt", error=str(error) or type(error).__name__)
                 with suppress(TimeoutError):
                     await asyncio.wait_for(stop.wait(), REBUILD_DELAY_S)

@@ -95,7 +95,7 @@ class Watchdog:
             try:
                 async with asyncio.timeout(self._settings.kafka_request_timeout_ms / 1000):
                     await self._look()
-            except (KafkaError, TimeoutError) as error:
+            except (KafkaError, OSError) as error:
                 self._wait_for_kafka("Kafka does not answer")
                 log.warning("kafka.watchdog_blind", group=self._group_id, error=str(error) or "no answer")
             with suppress(TimeoutError):

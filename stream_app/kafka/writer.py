@@ -129,7 +129,7 @@ class Writer:
     def _may_pass(self, error: Exception) -> bool:
         if isinstance(error, MessageSizeTooLargeError):
             return False
-        if isinstance(error, KafkaError):
+        if isinstance(error, KafkaError | OSError):
             self._refused_at = time.monotonic()
             log.warning("kafka.send_retried", error=str(error) or type(error).__name__)
             return True

@@ -1,4 +1,4 @@
-"""What a broken connection raises that aiokafka did not make an error of its own of: every reader goes on."""
+"""What a broken connection raises that aiokafka makes no error of its own of: readers and writers go on."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -6,14 +6,16 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
-from aiokafka import AIOKafkaConsumer
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 
 from stream_app.agents.mix_index import MixIndex
 from stream_app.kafka.mix_watch import MixWatch
 from stream_app.kafka.render_config import RenderConfigReader
 from stream_app.kafka.topology import create_topics
+from stream_app.kafka.writer import open_writer
 from stream_app.settings import Settings
 from topics.groups import ASSEMBLER_GROUP
+from topics.registry import MIX_EVENTS
 
 TIMEOUT_S = 30
 
@@ -27,17 +29,22 @@ async def settings(kafka_bootstrap: str) -> Settings:
 
 @pytest.fixture(params=[ConnectionResetError("by peer"), TimeoutError()], ids=["reset", "timeout"])
 def breaks(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The first question of a consumer fails; in the list once it did."""
+    """The first question of a consumer fails, and the first send; in the list what did."""
     done: list[str] = []
-    ask: Callable[..., Any] = AIOKafkaConsumer.end_offsets
 
-    async def ask_or_break(self: AIOKafkaConsumer, *arguments: Any) -> Any:
-        if not done:
-            done.append("broken")
-            raise request.param
-        return await ask(self, *arguments)
+    def once(client: type, name: str) -> None:
+        whole: Callable[..., Any] = getattr(client, name)
 
-    monkeypatch.setattr(AIOKafkaConsumer, "end_offsets", ask_or_break)
+        async def whole_or_broken(*arguments: Any, **options: Any) -> Any:
+            if name not in done:
+                done.append(name)
+                raise request.param
+            return await whole(*arguments, **options)
+
+        monkeypatch.setattr(client, name, whole_or_broken)
+
+    once(AIOKafkaConsumer, "end_offsets")
+    once(AIOKafkaProducer, "send_and_wait")
     return done
 
 
@@ -55,18 +62,24 @@ async def test_intake_reads_the_log_all_the_same(settings: Settings, breaks: lis
     async with asyncio.timeout(TIMEOUT_S):
         known, _ = await index.get(0, "nobody-asked")
         await index.close()
-    assert (known, breaks) == (None, ["broken"])
+    assert (known, breaks) == (None, ["end_offsets"])
 
 
 async def test_the_watch_over_mixes_goes_on(settings: Settings, breaks: list[str]) -> None:
     watch = MixWatch(settings, ASSEMBLER_GROUP)
     async with running(watch):
         await watch.ready.wait()
-    assert breaks == ["broken"]
+    assert breaks == ["end_offsets"]
 
 
 async def test_the_config_is_read_all_the_same(settings: Settings, breaks: list[str]) -> None:
     reader = RenderConfigReader(settings)
     async with running(reader):
         await reader.ready.wait()
-    assert breaks == ["broken"]
+    assert breaks == ["end_offsets"]
+
+
+async def test_what_is_sent_is_sent_again(settings: Settings, breaks: list[str]) -> None:
+    async with asyncio.timeout(TIMEOUT_S), open_writer(settings, "test") as writer:
+        sent = await writer.send(MIX_EVENTS.name, b"no-mix", None, partition=0)
+    assert (sent.partition, breaks) == (0, ["send_and_wait"])

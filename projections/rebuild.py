@@ -18,7 +18,6 @@ from projections.store import ROLL_UP_AFTER, Store
 from projections.tables import ATTEMPTS, CLIP_STATS, CLIPS, EVENTS, RENDER_JOBS, Table
 from stream_app.domain.errors import OwnFaultError
 from stream_app.kafka.record import Record
-from stream_app.python_gc import sparing_what_is_loaded
 from topics.registry import RENDER_CONFIG
 
 BATCH = ROLL_UP_AFTER // 6
@@ -68,8 +67,7 @@ async def rebuild(
     try:
         ends = await attach(consumer, store.positions())
         stops = {place: min(end, (until or {}).get(place, end)) for place, end in ends.items()}
-        with sparing_what_is_loaded():
-            return await _fold_to(consumer, store, stops, before_ms)
+        return await _fold_to(consumer, store, stops, before_ms)
     finally:
         with suppress(KafkaError, TimeoutError):
             await asyncio.wait_for(consumer.stop(), 10)
@@ -98,13 +96,12 @@ def fold_records(
         if record.ref.topic in LOG_TOPICS:
             partitions.setdefault((record.ref.topic, record.ref.partition), []).append(record)
     folded = 0
-    with sparing_what_is_loaded():
-        for place, found in partitions.items():
-            found.sort(key=lambda record: record.ref)
-            wanted, _ = _before(found, (until or {}).get(place, found[-1].ref.offset + 1), before_ms)
-            for start in range(0, len(wanted), BATCH):
-                folded += store.fold(wanted[start : start + BATCH])
-        store.roll_up()
+    for place, found in partitions.items():
+        found.sort(key=lambda record: record.ref)
+        wanted, _ = _before(found, (until or {}).get(place, found[-1].ref.offset + 1), before_ms)
+        for start in range(0, len(wanted), BATCH):
+            folded += store.fold(wanted[start : start + BATCH])
+    store.roll_up()
     return folded
 
 

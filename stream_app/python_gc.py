@@ -19,7 +19,10 @@ def spare_what_is_loaded() -> None:
 
 @contextmanager
 def sparing_what_is_loaded() -> Iterator[None]:
-    """For a while, in a process that ends in order: frozen objects would then be told of as leaks."""
+    """While a command does its work, and once in a process: the inner of two would end the outer one as well.
+
+    It has an end because DuckDB tells of frozen objects as leaks when a process ends in order.
+    """
     gc.freeze()
     try:
         yield

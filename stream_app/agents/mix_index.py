@@ -4,16 +4,13 @@ Read from `mix-events` itself, partition by partition, before each decision: no 
 disagree with the log. A mix's requests are decided on the partition of the same number as its events.
 """
 
-import asyncio
-from contextlib import suppress
-
 import stamina
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
 from stream_app.domain.known import KnownMix, noted
 from stream_app.domain.mix import Mix
-from stream_app.kafka.clients import make_consumer
+from stream_app.kafka.clients import make_consumer, stop_consumer
 from stream_app.kafka.follow import recall_mix
 from stream_app.kafka.record import Record
 from stream_app.settings import Settings
@@ -81,8 +78,7 @@ class _PartitionIndex:
 
     async def close(self) -> None:
         if self._consumer is not None:
-            with suppress(KafkaError, OSError):
-                await asyncio.wait_for(self._consumer.stop(), self._settings.kafka_request_timeout_ms / 1000)
+            await stop_consumer(self._consumer, self._settings)
             self._consumer = None
 
     async def _connect(self) -> AIOKafkaConsumer:

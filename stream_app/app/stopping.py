@@ -28,12 +28,12 @@ async def all_set(*events: asyncio.Event, unless: asyncio.Event) -> bool:
         for event in events:
             await event.wait()
 
-    all_set, given_up = asyncio.create_task(wait_for_all()), asyncio.create_task(unless.wait())
+    ready, given_up = asyncio.create_task(wait_for_all()), asyncio.create_task(unless.wait())
     try:
-        await asyncio.wait((all_set, given_up), return_when=asyncio.FIRST_COMPLETED)
-        return all_set.done()
+        await asyncio.wait((ready, given_up), return_when=asyncio.FIRST_COMPLETED)
+        return ready.done()
     finally:
-        all_set.cancel()
+        ready.cancel()
         given_up.cancel()
 
 

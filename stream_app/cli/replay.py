@@ -29,6 +29,7 @@ from stream_app.kafka.dump import dumped, read_dump
 from stream_app.kafka.extract import is_about, redacted
 from stream_app.kafka.follow import read_topic
 from stream_app.kafka.record import Record
+from stream_app.python_gc import sparing_what_is_loaded
 from stream_app.settings import Settings
 from topics.ids import RecordRef
 from topics.registry import TOPICS
@@ -126,6 +127,7 @@ def _fold(settings: Settings, target: Path, limit: Limit, from_log: Path | None)
     with (
         TemporaryDirectory(prefix=".replay-", dir=target.parent) as folder,
         Store(Path(folder) / "private.duckdb") as store,
+        sparing_what_is_loaded(),
     ):
         if from_log is None:
             kafka = with_kafka(settings)

@@ -1,7 +1,9 @@
 """`clipfold what-if`: past mixes under other limits."""
 
 from collections import defaultdict
+from collections.abc import Iterator
 from itertools import groupby, pairwise
+from operator import itemgetter
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -98,18 +100,18 @@ def _recorded(snapshot: Path, mix: str) -> tuple[list[PastMix], Limits]:
     if mix not in {row["id"] for row in rows}:
         raise UsageError(f"{mix} is not in the snapshot, or has not ended yet; see `clipfold mixes`")
     attempts = _rows(snapshot, _ATTEMPTS.format(mixes=", ".join(f"'{row['id']}'" for row in rows)))
-    config = _config(snapshot, [row for row in attempts if row["mix_id"] == mix])
-    tried: defaultdict[str, list[Tried]] = defaultdict(list)
-    for (mix_id, _), line in groupby(attempts, key=lambda row: (row["mix_id"], row["clip_task_id"])):
-        tried[mix_id] += _line(list(line), config)
+    of_mix: defaultdict[str, list[Row]] = defaultdict(list)
+    for attempt in attempts:
+        of_mix[attempt["mix_id"]].append(attempt)
+    config = _config(snapshot, of_mix[mix])
     past = [
         PastMix(
             row["id"],
             row["submitted_at_ms"],
             row["finished_at_ms"],
-            tuple(tried[row["id"]]),
+            tuple(_tried(of_mix[row["id"]], config)),
             row["priority"] or DEFAULT_PRIORITY,
-            _handover_ms([each for each in attempts if each["mix_id"] == row["id"]]),
+            _handover_ms(of_mix[row["id"]]),
         )
         for row in rows
     ]
@@ -137,6 +139,12 @@ def _config(snapshot: Path, attempts: list[Row]) -> RenderClipConfig:
         return RenderClipConfig.model_validate_json(configs[version])
     slots = max((row["parallel_slot"] for row in attempts), default=0) + 1
     return RenderClipConfig(max_parallelism=slots)
+
+
+def _tried(rows: list[Row], config: RenderClipConfig) -> Iterator[Tried]:
+    """The attempts at a mix, line by line."""
+    for _, line in groupby(rows, key=itemgetter("clip_task_id")):
+        yield from _line(list(line), config)
 
 
 def _line(rows: list[Row], config: RenderClipConfig) -> list[Tried]:

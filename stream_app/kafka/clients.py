@@ -1,10 +1,13 @@
 """The one place where Kafka clients are made, so that every one of them speaks the same security."""
 
+import asyncio
 import ssl
+from contextlib import suppress
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import KafkaError
 
 import stream_app.kafka.hung_broker  # noqa: F401 - before any client connects
 from stream_app.domain.errors import UsageError
@@ -92,6 +95,12 @@ def make_consumer(settings: Settings, *topics: str, **options: Any) -> AIOKafkaC
         max_partition_fetch_bytes=MAX_MESSAGE_BYTES,
         metadata_max_age_ms=METADATA_MAX_AGE_MS,
     )
+
+
+async def stop_consumer(consumer: AIOKafkaConsumer, settings: Settings) -> None:
+    """Disconnect, within the time limit of a request; how that fails is of no interest to anyone."""
+    with suppress(KafkaError, OSError):
+        await asyncio.wait_for(consumer.stop(), settings.kafka_request_timeout_ms / 1000)
 
 
 def make_admin(settings: Settings) -> AIOKafkaAdminClient:

@@ -1,15 +1,14 @@
 """Read the story of one mix from the log: what is told so far, then live."""
 
-import asyncio
 from collections.abc import AsyncGenerator
-from contextlib import aclosing, suppress
+from contextlib import aclosing
 
 import stamina
 from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError
 
 from stream_app.domain.mix import Mix
-from stream_app.kafka.clients import make_consumer
+from stream_app.kafka.clients import make_consumer, stop_consumer
 from stream_app.kafka.partitioning import home_partition
 from stream_app.kafka.record import Record
 from stream_app.settings import Settings
@@ -89,8 +88,7 @@ async def _partitions(settings: Settings, topic: str) -> list[TopicPartition]:
         await consumer.start()
         return sorted(TopicPartition(topic, number) for number in consumer.partitions_for_topic(topic) or ())
     finally:
-        with suppress(KafkaError, TimeoutError):
-            await asyncio.wait_for(consumer.stop(), settings.kafka_request_timeout_ms / 1000)
+        await stop_consumer(consumer, settings)
 
 
 async def _read_partition(
@@ -112,5 +110,4 @@ async def _read_partition(
             if not batches:
                 yield None
     finally:
-        with suppress(KafkaError, TimeoutError):
-            await asyncio.wait_for(consumer.stop(), settings.kafka_request_timeout_ms / 1000)
+        await stop_consumer(consumer, settings)

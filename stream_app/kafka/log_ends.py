@@ -1,13 +1,11 @@
 """Ask where partitions end now, on a connection of its own: on a reader's, a question waits for its fetch."""
 
 import asyncio
-from contextlib import suppress
 
 import stamina
 from aiokafka import AIOKafkaConsumer, TopicPartition
-from aiokafka.errors import KafkaError
 
-from stream_app.kafka.clients import make_consumer
+from stream_app.kafka.clients import make_consumer, stop_consumer
 from stream_app.settings import Settings
 
 RETRY_WAIT_S = 0.5
@@ -40,7 +38,7 @@ class LogEnds:
         """Disconnect."""
         consumer, self._consumer = self._consumer, None
         if consumer is not None:
-            await self._stop(consumer)
+            await stop_consumer(consumer, self._settings)
 
     async def _connected(self) -> AIOKafkaConsumer:
         async with self._connecting:
@@ -49,11 +47,7 @@ class LogEnds:
                 try:
                     await consumer.start()
                 except BaseException:
-                    await self._stop(consumer)
+                    await stop_consumer(consumer, self._settings)
                     raise
                 self._consumer = consumer
         return self._consumer
-
-    async def _stop(self, consumer: AIOKafkaConsumer) -> None:
-        with suppress(KafkaError, TimeoutError):
-            await asyncio.wait_for(consumer.stop(), self._settings.kafka_request_timeout_ms / 1000)

@@ -13,7 +13,7 @@ from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.errors import KafkaError
 
 from stream_app.domain.unfinished import Asked, UnfinishedMixes
-from stream_app.kafka.clients import FETCH_WAIT_MS, make_consumer
+from stream_app.kafka.clients import FETCH_WAIT_MS, make_consumer, stop_consumer
 from stream_app.kafka.undone import undone_from
 from stream_app.settings import Settings
 from stream_app.telemetry.log import get_logger
@@ -112,8 +112,7 @@ class MixWatch:
                     self.ready.set()
         finally:
             self._consumer = None
-            with suppress(KafkaError, TimeoutError):
-                await asyncio.wait_for(consumer.stop(), self._settings.kafka_request_timeout_ms / 1000)
+            await stop_consumer(consumer, self._settings)
 
     async def _poll(self, consumer: AIOKafkaConsumer) -> None:
         batches = await consumer.getmany(timeout_ms=POLL_MS, max_records=MAX_RECORDS)

@@ -18,7 +18,7 @@ from stream_app.domain.config import (
     default_config,
 )
 from stream_app.domain.errors import ClipfoldError
-from stream_app.kafka.clients import make_consumer
+from stream_app.kafka.clients import make_consumer, stop_consumer
 from stream_app.kafka.record import Record
 from stream_app.settings import Settings
 from stream_app.telemetry import metrics
@@ -116,8 +116,7 @@ class RenderConfigReader:
                     self._begin(topic_is_empty=beginning == end)
                 await self._poll(consumer)
         finally:
-            with suppress(KafkaError, TimeoutError):
-                await asyncio.wait_for(consumer.stop(), self._settings.kafka_request_timeout_ms / 1000)
+            await stop_consumer(consumer, self._settings)
 
     async def _poll(self, consumer: AIOKafkaConsumer) -> None:
         batches = await consumer.getmany(self._partition, timeout_ms=POLL_MS)

@@ -10,7 +10,7 @@ from contextlib import suppress
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
-from stream_app.kafka.clients import FETCH_WAIT_MS, make_consumer
+from stream_app.kafka.clients import FETCH_WAIT_MS, make_consumer, stop_consumer
 from stream_app.kafka.log_ends import LogEnds
 from stream_app.kafka.partitioning import ORIGIN_HEADER, home_partition
 from stream_app.kafka.record import Record
@@ -88,8 +88,7 @@ class RequestWatch:
             while not stop.is_set():
                 await self._poll(consumer)
         finally:
-            with suppress(KafkaError, TimeoutError):
-                await asyncio.wait_for(consumer.stop(), self._settings.kafka_request_timeout_ms / 1000)
+            await stop_consumer(consumer, self._settings)
 
     async def _poll(self, consumer: AIOKafkaConsumer) -> None:
         batches = await consumer.getmany(timeout_ms=POLL_MS)

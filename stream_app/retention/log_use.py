@@ -1,17 +1,14 @@
 """Read from the whole event log what is in use."""
 
-import asyncio
 import time
-from contextlib import suppress
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
-from aiokafka.errors import KafkaError
 
 from projections.fold import Place
 from projections.log_reader import attach
 from stream_app.domain.errors import OwnFaultError
 from stream_app.domain.retention import LogUse
-from stream_app.kafka.clients import FETCH_WAIT_MS, make_consumer
+from stream_app.kafka.clients import FETCH_WAIT_MS, make_consumer, stop_consumer
 from stream_app.settings import Settings
 from topics.codec import Poison, Tombstone, read_event
 from topics.registry import MIX_EVENTS
@@ -44,8 +41,7 @@ async def read_use(settings: Settings) -> LogUse:
             elif time.monotonic() - heard_at > SILENCE_LIMIT_S:
                 raise OwnFaultError(f"Kafka gave nothing of {MIX_EVENTS.name} for {SILENCE_LIMIT_S:.0f} s")
     finally:
-        with suppress(KafkaError, TimeoutError):
-            await asyncio.wait_for(consumer.stop(), settings.kafka_request_timeout_ms / 1000)
+        await stop_consumer(consumer, settings)
     return use
 
 

@@ -191,8 +191,8 @@ def measure_rebuild(bench: Bench) -> None:
             median((each[size].seconds - each[FEW].seconds) / (size - FEW) * 1e6 for each in rounds)
             for size in SIZES
         ]
-        each = ", ".join(f"{size:,}: {cost:.0f}" for size, cost in zip(SIZES, costs_us, strict=True))
-        how = f"microseconds an event, {each}; beyond the {few_s:.2f} s that {FEW} take"
+        by_size = ", ".join(f"{size:,}: {cost:.0f}" for size, cost in zip(SIZES, costs_us, strict=True))
+        how = f"microseconds an event, {by_size}; beyond the {few_s:.2f} s that {FEW} take"
         flat = max(costs_us) / min(costs_us)
         bench.add(at_most("rebuild, time per event, largest/smallest", 1.3, flat, how))
         peak = max(each[SIZES[-1]].peak_bytes for each in rounds)

@@ -11,20 +11,12 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from stream_app.agents.mix_index import MixIndex
 from stream_app.kafka.mix_watch import MixWatch
 from stream_app.kafka.render_config import RenderConfigReader
-from stream_app.kafka.topology import create_topics
 from stream_app.kafka.writer import open_writer
 from stream_app.settings import Settings
 from topics.groups import ASSEMBLER_GROUP
 from topics.registry import MIX_EVENTS
 
 TIMEOUT_S = 30
-
-
-@pytest.fixture
-async def settings(kafka_bootstrap: str) -> Settings:
-    settings = Settings(kafka_bootstrap=kafka_bootstrap)
-    await create_topics(settings)
-    return settings
 
 
 @pytest.fixture(params=[ConnectionResetError("by peer"), TimeoutError()], ids=["reset", "timeout"])

@@ -13,7 +13,6 @@ from aiokafka import TopicPartition
 from stream_app.domain.mix import Mix
 from stream_app.kafka.clients import make_consumer
 from stream_app.kafka.mix_watch import MixWatch
-from stream_app.kafka.topology import create_topics
 from stream_app.kafka.writer import Writer
 from stream_app.settings import Settings
 from tests.unit.domain.events import COMMON, accepted, completed, rendered
@@ -38,13 +37,6 @@ class Story:
 
     def task(self, clip_task_id: str, **changes: Any) -> ClipTask:
         return first_task("v", mix_id=self.mix_id, clip_task_id=clip_task_id, **changes)
-
-
-@pytest.fixture
-async def settings(kafka_bootstrap: str) -> Settings:
-    settings = Settings(kafka_bootstrap=kafka_bootstrap)
-    await create_topics(settings)
-    return settings
 
 
 @pytest.fixture
